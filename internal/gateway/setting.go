@@ -1,0 +1,60 @@
+package gateway
+
+import "time"
+
+// Setting is a provider credential with what belongs to it: where to send calls,
+// which models it may be used for and at what prices.
+type Setting struct {
+	ID        string    `json:"id"`
+	Version   int64     `json:"version"`
+	Provider  string    `json:"provider"` // "openai", …
+	Name      string    `json:"name,omitempty"`
+	CreatedAt time.Time `json:"createdAt"`
+	UpdatedAt time.Time `json:"updatedAt"`
+
+	// Params holds the parameters that are no secret (PublicParams). All others
+	// are in Sealed: one JSON object of strings, sealed by secret.Box for the
+	// context SealContext.
+	Params map[string]string `json:"params,omitempty"`
+	Sealed []byte            `json:"sealed,omitempty"`
+
+	AllowedModels []string `json:"allowedModels,omitempty"` // exact names; empty means all
+	CostMap       *CostMap `json:"costMap,omitempty"`
+}
+
+// PublicParams are the setting parameters that may be stored and shown in clear.
+// Every other parameter is treated as a secret, whatever its name.
+var PublicParams = map[string]bool{
+	"url":          true, // base URL that replaces the vendor's own
+	"resourceName": true, // Azure
+	"awsRegion":    true, // Bedrock
+	"apiVersion":   true,
+}
+
+// SealContext binds a sealed secret to its setting: a ciphertext copied to
+// another setting does not open.
+func (s *Setting) SealContext() map[string]string {
+	return map[string]string{"setting": s.ID, "provider": s.Provider}
+}
+
+// AllowsModel reports whether the setting may be used for the model. A call
+// without a model passes only where every model does.
+func (s *Setting) AllowsModel(model string) bool {
+	if len(s.AllowedModels) == 0 {
+		return true
+	}
+	for _, m := range s.AllowedModels {
+		if m == model {
+			return true
+		}
+	}
+	return false
+}
+
+// CostMap holds an operator's own prices, in nano-dollars per million tokens, by
+// exact model name. A nil map was never given; the API shows that as null.
+type CostMap struct {
+	Prompt     map[string]int64 `json:"prompt,omitempty"`
+	Completion map[string]int64 `json:"completion,omitempty"`
+	Embeddings map[string]int64 `json:"embeddings,omitempty"`
+}
