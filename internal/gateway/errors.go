@@ -34,6 +34,8 @@ type Error struct {
 
 	// RetryAfter is how long until trying again can help. Zero: unknown or never.
 	RetryAfter time.Duration
+	// NoRetry: trying again cannot help, or would be charged again.
+	NoRetry bool
 
 	Err error // cause; never shown
 }

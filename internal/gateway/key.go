@@ -33,7 +33,7 @@ type Key struct {
 	Name          string    `json:"name"`
 	CreatedAt     time.Time `json:"createdAt"`
 	UpdatedAt     time.Time `json:"updatedAt"`
-	Tags          []string  `json:"tags,omitempty"`
+	Tags          []string  `json:"tags,omitzero"` // an empty list stays one: the API tells [] from null
 	Revoked       bool      `json:"revoked,omitempty"`
 	RevokedReason string    `json:"revokedReason,omitempty"`
 
@@ -53,7 +53,7 @@ type Key struct {
 	SettingID       string        `json:"settingId,omitempty"`
 	SettingIDs      []string      `json:"settingIds,omitempty"`
 	RotationEnabled bool          `json:"rotationEnabled,omitempty"`
-	AllowedPaths    []AllowedPath `json:"allowedPaths,omitempty"`
+	AllowedPaths    []AllowedPath `json:"allowedPaths,omitzero"`
 	UnknownModel    UnknownModel  `json:"unknownModel,omitempty"`
 	LogRequest      bool          `json:"logRequest,omitempty"`
 	LogResponse     bool          `json:"logResponse,omitempty"`

@@ -54,7 +54,7 @@ func (s *Setting) AllowsModel(model string) bool {
 // CostMap holds an operator's own prices, in nano-dollars per million tokens, by
 // exact model name. A nil map was never given; the API shows that as null.
 type CostMap struct {
-	Prompt     map[string]int64 `json:"prompt,omitempty"`
-	Completion map[string]int64 `json:"completion,omitempty"`
-	Embeddings map[string]int64 `json:"embeddings,omitempty"`
+	Prompt     map[string]int64 `json:"prompt,omitzero"`
+	Completion map[string]int64 `json:"completion,omitzero"`
+	Embeddings map[string]int64 `json:"embeddings,omitzero"`
 }
