@@ -1,0 +1,259 @@
+package provider
+
+import (
+	"bytes"
+	"strings"
+)
+
+// Meter reads along while an answer is relayed, and remembers what it says about
+// the call: usage, model, service tier, errors inside of a stream.
+//
+// It changes nothing of what passes, with one exception: where the gateway asked
+// for a stream's usage on its own account (Call.HideUsage), the event that holds
+// nothing else is taken out.
+type Meter struct {
+	call    *Call
+	events  bool
+	current *Members // of the event, or of the whole body
+	all     *Members // of all events
+
+	lines lines
+	held  []byte // of the event being read, while it may have to be taken out
+	loose bool   // the event is too long to be held: its rest passes
+	out   []byte
+
+	copied []byte // the beginning of the answer, for counting tokens in it
+	short  bool   // copied is all of it
+	failed bool   // the stream carried an error
+	done   bool   // the stream ended as its protocol says
+}
+
+// maxHeld is how long an event may be that holds usage only.
+const maxHeld = 64 << 10
+
+// maxCopied bounds the copy of the answer that tokens are counted in when the
+// provider does not report any.
+const maxCopied = 1 << 20
+
+// caught are the members that the vendors' Usage methods may ask for.
+var caught = []string{"usage", "model", "service_tier", "tool_usage", "duration", "error", "type",
+	"response.usage", "response.model", "response.service_tier", "response.tool_usage"}
+
+// NewMeter makes a meter for the answer to c. events says that the answer is a
+// stream of server-sent events.
+func NewMeter(c *Call, events bool) *Meter {
+	want := caught
+	if events && c.HideUsage {
+		want = append([]string{"choices"}, caught...)
+	}
+	return &Meter{call: c, events: events, short: true,
+		current: NewMembers(want...), all: NewMembers(want...)}
+}
+
+// Pass looks at the next piece of the answer and returns what goes on to the
+// caller. The result is valid until the next call.
+func (m *Meter) Pass(p []byte) []byte {
+	m.copy(p)
+	if !m.events {
+		m.current.Write(p)
+		return p
+	}
+	if !m.call.HideUsage {
+		m.lines.feed(p, m.data, func(int) { m.endEvent() })
+		return p
+	}
+	m.out = m.out[:0]
+	from := 0
+	m.lines.feed(p, m.data, func(end int) {
+		m.held = append(m.held, p[from:end]...)
+		from = end
+		if !m.endEvent() {
+			m.out = append(m.out, m.held...)
+		}
+		m.held, m.loose = m.held[:0], false
+	})
+	m.held = append(m.held, p[from:]...)
+	if m.loose || len(m.held) > maxHeld {
+		m.out = append(m.out, m.held...)
+		m.held, m.loose = m.held[:0], true
+	}
+	return m.out
+}
+
+// End takes note that the answer is over and returns what was still held back.
+func (m *Meter) End() []byte {
+	if !m.events {
+		m.all.merge(m.current)
+		m.current.reset()
+		return nil
+	}
+	m.lines.end(m.data)
+	m.endEvent()
+	held := m.held
+	m.held = nil
+	return held
+}
+
+func (m *Meter) copy(p []byte) {
+	if room := maxCopied - len(m.copied); len(p) > room {
+		p, m.short = p[:room], false
+	}
+	m.copied = append(m.copied, p...)
+}
+
+// data receives the payload of the current event, in pieces.
+func (m *Meter) data(p []byte) { m.current.Write(p) }
+
+// endEvent closes the current event and reports whether it is to be taken out.
+func (m *Meter) endEvent() bool {
+	usage, choices := m.current.Get("usage"), m.current.Get("choices")
+	hide := m.call.HideUsage && !m.loose && usage.IsObject() && choices.IsArray() && len(choices.Array()) == 0
+	if m.current.Get("error").IsObject() || m.current.Get("type").String() == "error" {
+		m.failed = true
+	}
+	switch kind := m.current.Get("type").String(); {
+	case kind == "response.failed":
+		m.failed = true
+		fallthrough
+	case kind == "response.completed", kind == "response.incomplete":
+		m.done = true
+	}
+	m.done = m.done || m.lines.last == "[DONE]"
+	m.all.merge(m.current)
+	m.current.reset()
+	return hide
+}
+
+// Failed reports whether the stream carried an error event.
+func (m *Meter) Failed() bool { return m.failed }
+
+// Done reports whether the stream said that it is complete.
+func (m *Meter) Done() bool { return m.done }
+
+// MidEvent reports whether what was passed so far ends inside of an event.
+func (m *Meter) MidEvent() bool { return m.events && !m.lines.fresh() }
+
+// Members is what was caught of the whole answer. After End.
+func (m *Meter) Members() *Members { return m.all }
+
+// Model is the model that answered, if it said so.
+func (m *Meter) Model() string { return m.either("model") }
+
+// Tier is the service tier that served the call, if the answer said so.
+func (m *Meter) Tier() string { return m.either("service_tier") }
+
+func (m *Meter) either(name string) string {
+	if v := m.all.Get(name); v.Exists() {
+		return v.String()
+	}
+	return m.all.Get("response." + name).String()
+}
+
+// Answer is the beginning of the answer and whether it is all of it.
+func (m *Meter) Answer() ([]byte, bool) { return m.copied, m.short }
+
+// lines takes server-sent events apart, whatever pieces they arrive in. Lines end
+// with LF, CRLF or CR.
+type lines struct {
+	field  []byte // beginning of the line, up to its colon
+	value  bool   // past the colon
+	spaced bool   // the one space after the colon may still come
+	isData bool
+	cr     bool // the last byte was CR: LF would belong to it
+	any    bool // the event has lines
+	last   string
+	start  []byte // beginning of the last data line
+}
+
+// fresh reports whether the next byte begins an event.
+func (l *lines) fresh() bool { return !l.any && !l.value && len(l.field) == 0 }
+
+// feed takes the next piece. data receives payloads in pieces; event is called at
+// the end of every event with the offset in p just behind it.
+func (l *lines) feed(p []byte, data func([]byte), event func(end int)) {
+	for i := 0; i < len(p); {
+		c := p[i]
+		if l.cr {
+			l.cr = false
+			if c == '\n' {
+				i++
+				if l.line(data) {
+					event(i)
+				}
+				continue
+			}
+			if l.line(data) {
+				event(i)
+			}
+		}
+		switch {
+		case c == '\n':
+			i++
+			if l.line(data) {
+				event(i)
+			}
+		case c == '\r':
+			i++
+			l.cr = true
+		case !l.value:
+			i++
+			l.name(c)
+		case l.spaced:
+			l.spaced = false
+			if c == ' ' {
+				i++
+			}
+		default:
+			n := bytes.IndexAny(p[i:], "\r\n")
+			if n < 0 {
+				n = len(p) - i
+			}
+			l.payload(p[i:i+n], data)
+			i += n
+		}
+	}
+}
+
+func (l *lines) name(c byte) {
+	if c == ':' {
+		l.value, l.spaced = true, true
+		if l.isData = string(l.field) == "data"; l.isData {
+			l.start = l.start[:0]
+		}
+		return
+	}
+	if len(l.field) < 8 { // longer than any field name
+		l.field = append(l.field, c)
+	}
+}
+
+func (l *lines) payload(p []byte, data func([]byte)) {
+	if !l.isData {
+		return
+	}
+	if room := 8 - len(l.start); room > 0 {
+		l.start = append(l.start, p[:min(room, len(p))]...)
+	}
+	data(p)
+}
+
+// line ends a line and reports whether it was the blank one that ends an event.
+func (l *lines) line(data func([]byte)) bool {
+	blank := !l.value && len(l.field) == 0
+	if l.value && l.isData {
+		l.last = strings.TrimSpace(string(l.start))
+		data([]byte{'\n'})
+	}
+	l.field, l.value, l.spaced, l.isData = l.field[:0], false, false, false
+	ended := blank && l.any
+	l.any = !blank
+	return ended
+}
+
+// end ends a last line that has no line end.
+func (l *lines) end(data func([]byte)) {
+	if !l.fresh() {
+		l.line(data)
+		l.any = false
+	}
+}

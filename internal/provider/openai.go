@@ -1,0 +1,237 @@
+package provider
+
+import (
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
+
+	"tollgate/internal/gateway"
+)
+
+// OpenAI is api.openai.com.
+var OpenAI Vendor = openAI{name: "openai", base: "https://api.openai.com/v1"}
+
+type openAI struct{ name, base string }
+
+func (o openAI) Name() string { return o.name }
+
+// BaseURL implements Vendor. A setting's url replaces the vendor's own and, as in
+// the SDKs, includes the version: "https://api.openai.com/v1".
+func (o openAI) BaseURL(s *gateway.Setting) string {
+	if u := s.Params["url"]; u != "" {
+		return strings.TrimRight(u, "/")
+	}
+	return o.base
+}
+
+func (o openAI) Authorize(h http.Header, c Credential) { bearer(h, c) }
+
+// wanted are the members of request bodies that the gateway reads.
+var wanted = set("model", "stream", "stream_options", "stream_format", "user", "max_tokens", "max_completion_tokens",
+	"max_output_tokens", "max_tool_calls", "n", "best_of", "service_tier", "modalities", "prediction",
+	"messages", "input", "prompt", "instructions", "tools", "background", "previous_response_id", "conversation",
+	"size", "quality", "partial_images", "web_search_options", "voice", "thread", "max_prompt_tokens")
+
+func set(names ...string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}
+
+// Parse implements Vendor.
+func (o openAI) Parse(e *Endpoint, contentType string, body []byte) (*Call, error) {
+	c := &Call{Endpoint: e, Body: body}
+	c.Bound.Copies = 1
+	if e.Form {
+		return c, parseForm(c, contentType)
+	}
+	if len(body) == 0 {
+		if e.Metering == Free || e.Method != http.MethodPost {
+			return c, nil
+		}
+		return nil, invalid("invalid_json", "", "The body is empty; a JSON object is needed.")
+	}
+	m, err := members(body, wanted)
+	if err != nil {
+		return nil, err
+	}
+	if c.Model, err = text(m, "model"); err != nil {
+		return nil, err
+	}
+	// The user names who is limited; a wrong type must not make it disappear.
+	if c.User, err = text(m, "user"); err != nil {
+		return nil, err
+	}
+	c.Stream = m["stream"].Bool()
+	bound(c, m)
+	if c.Stream && (e.Metering == Chat || e.Metering == Completion) {
+		return c, wantUsage(c, m["stream_options"])
+	}
+	return c, nil
+}
+
+// wantUsage asks for the stream's usage, which is not sent otherwise.
+func wantUsage(c *Call, options gjson.Result) error {
+	if options.Get("include_usage").Type == gjson.True {
+		return nil
+	}
+	path, value := "stream_options.include_usage", any(true)
+	if !options.IsObject() {
+		path, value = "stream_options", map[string]bool{"include_usage": true}
+	}
+	body, err := sjson.SetBytes(c.Body, path, value)
+	if err != nil {
+		return invalid("invalid_json", "stream_options", "The member \"stream_options\" cannot be read.")
+	}
+	c.Body, c.HideUsage = body, true
+	return nil
+}
+
+// Tokens that a picture counts as at most, whatever its size: the dearest known
+// is gpt-4o-mini with 2,833 + 8 × 5,667 for a picture of 8 tiles (OpenAI's
+// images-and-vision guide).
+const tokensPerImage = 50_000
+
+// perAudioToken is how many base64 characters of input audio make at least one
+// token: 10 tokens a second, at no less than 4 kbit/s.
+const perAudioToken = 66
+
+// completionDefault is the output cap of legacy completions without max_tokens.
+const completionDefault = 16
+
+// looseToolCalls stands in for a missing max_tool_calls.
+const looseToolCalls = 10
+
+// bound fills c.Bound from the members of a JSON body.
+func bound(c *Call, m map[string]gjson.Result) {
+	b := &c.Bound
+	var s survey
+	for _, name := range []string{"messages", "input", "prompt", "prediction", "thread"} {
+		s.walk(m[name], 0)
+	}
+	// A byte-level tokenizer makes at most one token of a byte, and the JSON
+	// around a text is longer than the few tokens a provider puts around it.
+	b.Input = int64(len(c.Body)) - s.data + s.images*tokensPerImage + s.audio/perAudioToken
+	b.Images, b.Media, b.Opaque = s.images, s.images > 0 || s.audio > 0, s.opaque
+	b.Tier, _ = text(m, "service_tier")
+	b.Copies = max(amount(m["n"]), 1)
+	b.MinOutput = 1
+	switch c.Endpoint.Metering {
+	case Chat:
+		b.chat(m)
+	case Completion:
+		b.completion(m)
+	case Responses:
+		b.responses(m)
+	case Run:
+		b.Opaque = true // the thread is not in the body
+		b.Output, b.CapMember = amount(m["max_completion_tokens"]), "max_completion_tokens"
+	case Image:
+		b.image(m["size"].String(), m["quality"].String(), amount(m["partial_images"]))
+	case Speech:
+		b.speech(m["input"].String())
+		c.Stream = m["stream_format"].String() == "sse"
+	case FileSearch:
+		b.Extra.Counts[gateway.FileSearches], b.Exact = 1, true
+	case Unbounded:
+		b.Unbounded = true
+	}
+}
+
+func (b *Bound) chat(m map[string]gjson.Result) {
+	b.CapMember = "max_completion_tokens"
+	if m["max_tokens"].Exists() && !m["max_completion_tokens"].Exists() {
+		b.CapMember = "max_tokens"
+	}
+	b.Output = max(amount(m["max_tokens"]), amount(m["max_completion_tokens"]))
+	// Tokens of a prediction that were not used are billed as output.
+	b.OutputAdd = int64(len(m["prediction"].Raw))
+	for _, mode := range m["modalities"].Array() {
+		b.MediaOut = b.MediaOut || mode.String() == "audio"
+	}
+	if m["web_search_options"].Exists() {
+		b.Extra.Counts[gateway.WebSearches] = 1
+	}
+}
+
+func (b *Bound) completion(m map[string]gjson.Result) {
+	b.CapMember = "max_tokens"
+	if b.Output = amount(m["max_tokens"]); !m["max_tokens"].Exists() {
+		b.Output = completionDefault
+	}
+	b.Copies = max(b.Copies, amount(m["best_of"]))
+	if p := m["prompt"]; p.IsArray() {
+		prompts := int64(0)
+		p.ForEach(func(_, e gjson.Result) bool {
+			if e.Type == gjson.Number { // an array of tokens is one prompt
+				prompts = 1
+				return false
+			}
+			prompts++
+			return true
+		})
+		b.Copies *= max(prompts, 1)
+	}
+}
+
+func (b *Bound) responses(m map[string]gjson.Result) {
+	b.CapMember, b.Output = "max_output_tokens", amount(m["max_output_tokens"])
+	b.MinOutput = 16 // the API refuses less
+	b.Copies = 1
+	b.Later = m["background"].Bool()
+	for _, name := range []string{"previous_response_id", "conversation"} {
+		v := m[name]
+		b.Opaque = b.Opaque || v.Exists() && v.Type != gjson.Null
+	}
+	if p := m["prompt"]; p.IsObject() { // a stored prompt
+		b.Opaque = true
+	}
+	calls := amount(m["max_tool_calls"])
+	if calls == 0 {
+		calls = looseToolCalls
+	}
+	m["tools"].ForEach(func(_, t gjson.Result) bool {
+		switch kind := t.Get("type").String(); {
+		case kind == "function" || kind == "custom":
+		case strings.HasPrefix(kind, "web_search"):
+			b.Opaque, b.Extra.Counts[gateway.WebSearches] = true, calls
+		case kind == "file_search":
+			b.Opaque, b.Extra.Counts[gateway.FileSearches] = true, calls
+		case kind == "mcp":
+			b.Opaque = true
+		default: // containers, image generation, computers: billed by more than tokens
+			b.Opaque, b.Unbounded = true, true
+		}
+		return true
+	})
+}
+
+// tokensPerPicture is the most output tokens that one generated picture takes.
+// Known: 6,240 for high quality at 1024×1536 (gpt-image-1); newer models draw up
+// to four times the area.
+const tokensPerPicture = 25_000
+
+// tokensPerPartial is what a partial picture of a stream adds (100 at OpenAI).
+const tokensPerPartial = 100
+
+func (b *Bound) image(size, quality string, partial int64) {
+	b.Size, b.Grade = size, quality
+	b.Media, b.MediaOut = true, true
+	b.Output = tokensPerPicture + partial*tokensPerPartial
+	b.Extra.Counts[gateway.Images] = b.Copies
+}
+
+func (b *Bound) speech(input string) {
+	chars := int64(utf8.RuneCountInString(input))
+	b.Extra.Counts[gateway.Characters] = chars
+	b.MediaOut = true
+	// Speech takes about 15 characters a second and 21 tokens a second; slow
+	// speech takes four times as long.
+	b.Output = 6*chars + 100
+	b.Exact = true
+}

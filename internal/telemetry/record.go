@@ -1,0 +1,114 @@
+// Package telemetry writes the access record: one JSON line for each call, which
+// on Lambda is a CloudWatch metric at the same time.
+package telemetry
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"tollgate/internal/gateway"
+)
+
+// Log writes access records. The zero Namespace writes plain lines.
+type Log struct {
+	Logger *slog.Logger
+	// Namespace, if set, makes each line a CloudWatch metric in it, by the
+	// Embedded Metric Format.
+	Namespace string
+}
+
+// NewLogger writes JSON lines to w. level is debug, info, warn or error.
+func NewLogger(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+// Call writes the record of one call. An event holds neither key material nor,
+// in what is written here, any part of a body.
+func (l *Log) Call(ctx context.Context, e *gateway.Event, cause error) {
+	level := slog.LevelInfo
+	if e.Status >= 500 {
+		level = slog.LevelError
+	}
+	if !l.Logger.Enabled(ctx, level) {
+		return
+	}
+	usage := e.GetUsage()
+	attrs := make([]slog.Attr, 0, 32)
+	attrs = append(attrs,
+		slog.String("requestId", e.ID),
+		slog.String("method", e.Method),
+		slog.String("endpoint", e.Endpoint),
+		slog.Int("status", e.Status),
+		slog.Int64("latencyMs", e.LatencyMS),
+		slog.Int64("promptTokens", usage.PromptTokens()),
+		slog.Int64("completionTokens", usage.CompletionTokens()),
+		slog.Int64("costNanoUsd", int64(e.Cost)),
+	)
+	for _, a := range []struct{ name, value string }{
+		{"keyId", e.KeyID}, {"provider", e.Provider}, {"model", e.Model}, {"served", e.Served},
+		{"basis", string(e.Basis)}, {"price", e.Price}, {"refused", e.Refused},
+	} {
+		if a.value != "" {
+			attrs = append(attrs, slog.String(a.name, a.value))
+		}
+	}
+	if e.FirstMS > 0 {
+		attrs = append(attrs, slog.Int64("firstByteMs", e.FirstMS))
+	}
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{{"stream", e.Stream}, {"truncated", e.Truncated}, {"expired", e.Expired}} {
+		if f.set {
+			attrs = append(attrs, slog.Bool(f.name, true))
+		}
+	}
+	if cause != nil {
+		attrs = append(attrs, slog.String("cause", cause.Error()))
+	}
+	if l.Namespace != "" && e.Provider != "" {
+		attrs = append(attrs, l.metrics(e)...)
+	}
+	l.Logger.LogAttrs(ctx, level, "call", attrs...)
+}
+
+// metrics are the members that make a line a metric. Each combination of
+// dimensions is billed as a metric of its own, so there are two, of few values:
+// a provider and one of its models, never keys or tags. A model that has no price
+// is a name the caller made up, and counts as "other".
+func (l *Log) metrics(e *gateway.Event) []slog.Attr {
+	model := e.Model
+	if e.Price == "" {
+		model = "other"
+	}
+	type metric struct{ Name, Unit string }
+	type directive struct {
+		Namespace  string
+		Dimensions [][]string
+		Metrics    []metric
+	}
+	type envelope struct {
+		Timestamp         int64
+		CloudWatchMetrics []directive
+	}
+	refused, failed := 0, 0
+	if e.Refused != "" && e.Status < 500 {
+		refused = 1
+	}
+	if e.Status >= 500 {
+		failed = 1
+	}
+	return []slog.Attr{
+		slog.Any("_aws", envelope{time.Now().UnixMilli(), []directive{{
+			l.Namespace, [][]string{{"Provider", "Model"}}, []metric{
+				{"Calls", "Count"}, {"Refused", "Count"}, {"Failed", "Count"},
+				{"Latency", "Milliseconds"}, {"FirstByte", "Milliseconds"}, {"CostUSD", "None"},
+			}}}}),
+		slog.String("Provider", e.Provider), slog.String("Model", model),
+		slog.Int("Calls", 1), slog.Int("Refused", refused), slog.Int("Failed", failed),
+		slog.Int64("Latency", e.LatencyMS), slog.Int64("FirstByte", e.FirstMS),
+		slog.Float64("CostUSD", e.Cost.USD()),
+	}
+}
