@@ -1,0 +1,126 @@
+// Package admin is the control plane over HTTP: it makes, reads, changes and
+// deletes keys and provider settings, and reads events and spend.
+//
+// Paths, members, their order and their defaults are those of the peer, so that
+// its clients work unchanged. Where the peer answers 500 (or 200, or not at all)
+// for a fault of the caller, this package answers the 4xx that it is, and a store
+// or key service that is down is 503. Further differences, all additions:
+//
+//   - Create a key without "key" and one is generated; the answer shows it once,
+//     in the member "secret". Only "name" is required.
+//   - A key may have "limits": [{"measure": "requests|tokens|cost|concurrency",
+//     "per": "s|m|h|d|mo|lifetime", "max": n}]. "max" is in USD for cost;
+//     concurrency has no "per". They hold beside the peer's three limits. On PATCH
+//     [] clears them.
+//   - A key may have "unknownModel": "deny" or "allow"; "" is the default rule.
+//   - "ttl" takes days ("2d", "1d12h") and can be changed by PATCH; it counts from
+//     createdAt. "policyId": "" removes the policy.
+//   - GET /api/key-management/keys/:id, DELETE /api/provider-settings/:id (409 while
+//     keys use it) and GET /api/ready, which is 503 while the store does not answer.
+//   - GET /api/provider-settings?all=true lists all settings; provider and name (part
+//     of it, any case) filter, limit and offset page.
+//   - A setting of any provider may carry "url", a base URL that replaces the vendor's.
+//     An empty optional parameter removes it.
+//
+// Secrets go in and never come out: of a setting only gateway.PublicParams are shown,
+// of a key its hash, or for isKeyNotHashed the last characters.
+package admin
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"tollgate/internal/gateway"
+	"tollgate/internal/limit"
+	"tollgate/internal/secret"
+)
+
+// KeyStore keeps keys. Reads are consistent: they see every write that was
+// acknowledged. A record that is not there is gateway.ErrNotFound.
+type KeyStore interface {
+	// CreateKey fails with gateway.ErrExists if the key's hash is taken.
+	CreateKey(ctx context.Context, k gateway.Key) error
+
+	// UpdateKey changes a key atomically. change may run several times, each
+	// time on the current record; its error aborts and nothing is written.
+	UpdateKey(ctx context.Context, id string, change func(*gateway.Key) error) (gateway.Key, error)
+
+	DeleteKey(ctx context.Context, id string) error // no error if absent
+	Key(ctx context.Context, id string) (gateway.Key, error)
+	Keys(ctx context.Context) ([]gateway.Key, error)
+
+	// Counters is the state of the limits of the key with that hash.
+	Counters(ctx context.Context, keyHash string) (limit.Counters, error)
+}
+
+// SettingStore keeps provider settings, under the same rules as KeyStore.
+type SettingStore interface {
+	CreateSetting(ctx context.Context, s gateway.Setting) error
+	UpdateSetting(ctx context.Context, id string, change func(*gateway.Setting) error) (gateway.Setting, error)
+	DeleteSetting(ctx context.Context, id string) error // no error if absent
+
+	// Settings keeps the order of ids, repeats included, and skips unknown ones.
+	Settings(ctx context.Context, ids []string) ([]gateway.Setting, error)
+	AllSettings(ctx context.Context) ([]gateway.Setting, error)
+}
+
+// Store is what the control plane needs of a store. Any error but the ones
+// named counts as the store being down.
+type Store interface {
+	KeyStore
+	SettingStore
+	Events(ctx context.Context, f gateway.EventFilter) ([]gateway.Event, error)
+	Ping(ctx context.Context) error
+}
+
+// Config is what New needs. Store and Box are required.
+type Config struct {
+	Store Store
+	Box   secret.Box
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger     // nil: no log
+
+	// Password is compared with the header X-API-KEY. Empty: no check is made
+	// here. That is right only behind something that checks (IAM on Lambda).
+	Password secret.Text
+
+	// Providers maps the native providers to the setting parameters that each
+	// requires, in the order in which a refusal names them. nil: NativeProviders.
+	Providers map[string][]string
+
+	MaxBody int64 // largest request body in bytes; 0: 1 MiB
+}
+
+// New is the handler of the control plane. It is safe for concurrent use.
+func New(c Config) http.Handler {
+	a := &api{
+		store: c.Store, box: c.Box, now: c.Now, log: c.Log,
+		guard:     newGuard(c.Password),
+		providers: c.Providers, maxBody: c.MaxBody,
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	if a.providers == nil {
+		a.providers = NativeProviders()
+	}
+	if a.maxBody == 0 {
+		a.maxBody = 1 << 20
+	}
+	return a
+}
+
+type api struct {
+	store     Store
+	box       secret.Box
+	now       func() time.Time
+	log       *slog.Logger
+	guard     *guard
+	providers map[string][]string
+	maxBody   int64
+}

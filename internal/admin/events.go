@@ -1,0 +1,190 @@
+package admin
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"tollgate/internal/gateway"
+)
+
+// eventAnswer is an event as callers see it: the peer's members in its order and
+// mixed case, then ours, each only when set. Bytes are base64.
+type eventAnswer struct {
+	ID               string   `json:"id"`
+	CreatedAt        int64    `json:"created_at"` // end of the call, unix seconds
+	Tags             []string `json:"tags"`
+	KeyID            string   `json:"key_id"`
+	CostInUsd        float64  `json:"cost_in_usd"`
+	Provider         string   `json:"provider"`
+	Model            string   `json:"model"`
+	Status           int      `json:"status"`
+	PromptTokens     int64    `json:"prompt_token_count"`
+	CompletionTokens int64    `json:"completion_token_count"`
+	LatencyInMs      int64    `json:"latency_in_ms"`
+	Path             string   `json:"path"`
+	Method           string   `json:"method"`
+	CustomID         string   `json:"custom_id"`
+	Request          []byte   `json:"request"`
+	Response         []byte   `json:"response"`
+	UserID           string   `json:"userId"`
+	Action           string   `json:"action"`
+	PolicyID         string   `json:"policyId"`
+	RouteID          string   `json:"routeId"`
+	CorrelationID    string   `json:"correlationId"` // the request id
+	Metadata         []byte   `json:"metadata"`
+
+	Usage         map[string]int64 `json:"usage,omitempty"` // by class
+	Basis         string           `json:"basis,omitempty"` // where the usage comes from
+	PriceVersion  string           `json:"priceVersion,omitempty"`
+	ServedModel   string           `json:"servedModel,omitempty"`
+	FirstByteInMs int64            `json:"firstByteInMs,omitempty"`
+	Refused       string           `json:"refused,omitempty"` // code of the refusal
+	Truncated     bool             `json:"truncated,omitempty"`
+	Expired       bool             `json:"expired,omitempty"` // its end was never heard of
+}
+
+func showEvent(e *gateway.Event) eventAnswer {
+	usage := e.GetUsage()
+	return eventAnswer{
+		ID: e.ID, CreatedAt: ended(e).Unix(), Tags: orEmpty(e.Tags), KeyID: e.KeyID,
+		CostInUsd: e.Cost.USD(), Provider: e.Provider, Model: e.Model, Status: e.Status,
+		PromptTokens: usage.PromptTokens(), CompletionTokens: usage.CompletionTokens(),
+		LatencyInMs: e.LatencyMS, Path: e.Path, Method: e.Method, CustomID: e.CustomID,
+		Request: orEmptyObject(e.Request), Response: orEmptyObject(e.Response),
+		UserID: e.UserID, Action: e.Action, PolicyID: e.PolicyID, RouteID: e.RouteID,
+		CorrelationID: e.ID, Metadata: orEmptyObject(e.Metadata),
+
+		Usage: e.Usage, Basis: string(e.Basis), PriceVersion: e.Price,
+		ServedModel: e.Served, FirstByteInMs: e.FirstMS,
+		Refused: e.Refused, Truncated: e.Truncated, Expired: e.Expired,
+	}
+}
+
+// ended is when the call ended, which is the time that is shown and asked for.
+func ended(e *gateway.Event) time.Time {
+	return e.At.Add(time.Duration(e.LatencyMS) * time.Millisecond)
+}
+
+// orEmptyObject is what the peer shows where nothing was recorded.
+func orEmptyObject(b []byte) []byte {
+	if len(b) == 0 {
+		return []byte("{}")
+	}
+	return b
+}
+
+// longestCall is how long before its end a call may have begun: the longest that
+// Lambda lets a call run.
+const longestCall = 15 * time.Minute
+
+// maxIndexed is the longest id, in bytes, that events can be found by: DynamoDB
+// has no longer keys.
+const maxIndexed = 1000
+
+// listEvents is the peer's first list of events, newest first.
+func (a *api) listEvents(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	f := gateway.EventFilter{
+		CustomID: q.Get("customId"), UserID: q.Get("userId"),
+		KeyIDs: keyIDs(q),
+	}
+	if !q.Has("keyIds") && f.CustomID == "" && f.UserID == "" {
+		return nil, &gateway.Error{Kind: gateway.Invalid, Code: noEventFilter,
+			Message: "customId, userId and keyIds are empty. one of them is required for retrieving events."}
+	}
+	span, err := readSpan(q)
+	if err != nil {
+		return nil, err
+	}
+	if q.Has("keyIds") && len(f.KeyIDs) == 0 || max(len(f.CustomID), len(f.UserID)) > maxIndexed {
+		return []eventAnswer{}, nil
+	}
+	// The store knows when calls began; callers ask for when they ended.
+	f.From, f.To = span.from, span.to
+	if !f.From.IsZero() {
+		f.From = f.From.Add(-longestCall)
+	}
+	events, err := a.store.Events(r.Context(), f)
+	if err != nil {
+		return nil, stored(err, "events")
+	}
+	return showEvents(events, span), nil
+}
+
+// showEvents is the events that ended within the span, the latest first.
+func showEvents(events []gateway.Event, s span) []eventAnswer {
+	answers := make([]eventAnswer, 0, len(events))
+	for i := range events {
+		if s.has(ended(&events[i])) {
+			answers = append(answers, showEvent(&events[i]))
+		}
+	}
+	slices.SortStableFunc(answers, func(x, y eventAnswer) int {
+		return cmp.Compare(y.CreatedAt, x.CreatedAt)
+	})
+	return answers
+}
+
+// keyIDs reads keyIds, which may be repeated and may have commas.
+func keyIDs(q url.Values) []string {
+	return slices.DeleteFunc(distinct(strings.Split(strings.Join(q["keyIds"], ","), ",")),
+		func(id string) bool { return !possibleID(id) })
+}
+
+// span is a range of time. to is not part of it; a zero end is open.
+type span struct{ from, to time.Time }
+
+func (s span) has(t time.Time) bool {
+	return (s.from.IsZero() || !t.Before(s.from)) && (s.to.IsZero() || t.Before(s.to))
+}
+
+// readSpan reads start and end, unix seconds, both part of the span. Key ids need
+// both; other filters may have them.
+func readSpan(q url.Values) (s span, err error) {
+	start, err := second(q, "start", startMissing, badStart)
+	if err != nil {
+		return s, err
+	}
+	end, err := second(q, "end", endMissing, badEnd)
+	if err != nil {
+		return s, err
+	}
+	if start != nil {
+		s.from = time.Unix(*start, 0).UTC()
+	}
+	if end != nil {
+		s.to = time.Unix(*end+1, 0).UTC()
+	}
+	return s, nil
+}
+
+// Times beyond these years are brought back to them, so that what the stores
+// make of a time (text, nanoseconds) stays in range.
+var (
+	earliest = time.Date(1700, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+	latest   = time.Date(2250, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+)
+
+// second is a point of time in the query, nil if it was not sent and need not be.
+func second(q url.Values, name, missing, bad string) (*int64, error) {
+	text := q.Get(name)
+	if text == "" {
+		if !q.Has("keyIds") {
+			return nil, nil
+		}
+		return nil, &gateway.Error{Kind: gateway.Invalid, Code: missing,
+			Message: name + " query param is not provided"}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return nil, &gateway.Error{Kind: gateway.Invalid, Code: bad,
+			Message: name + " query param has to be a whole number of unix seconds"}
+	}
+	n = min(max(n, earliest), latest)
+	return &n, nil
+}

@@ -1,0 +1,199 @@
+package admin
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tollgate/internal/gateway"
+	"tollgate/internal/limit"
+	"tollgate/internal/secret"
+)
+
+func (a *api) createKey(r *http.Request) (any, error) {
+	var b keyBody
+	if err := decode(r, &b); err != nil {
+		return nil, err
+	}
+	if err := b.checkCreate(); err != nil {
+		return nil, err
+	}
+	if err := a.checkReferences(r.Context(), &b); err != nil {
+		return nil, err
+	}
+	text, generated := b.secret()
+	k := newKey(&b, text, a.now().UTC())
+	if err := checkSize(&k); err != nil {
+		return nil, err
+	}
+	if err := a.store.CreateKey(r.Context(), k); err != nil {
+		return nil, stored(err, "a key with this secret")
+	}
+	answer := showKey(&k)
+	if k.NotHashed {
+		answer.Key = text
+	}
+	if generated {
+		answer.Secret = text
+	}
+	return answer, nil
+}
+
+// secret is the one that was sent, or a new one of 256 random bits.
+func (b *keyBody) secret() (text string, generated bool) {
+	if b.Key != nil && *b.Key != "" {
+		return *b.Key, false
+	}
+	var random [32]byte
+	rand.Read(random[:]) // never fails
+	return "tg-" + base64.RawURLEncoding.EncodeToString(random[:]), true
+}
+
+func newKey(b *keyBody, text string, now time.Time) gateway.Key {
+	k := gateway.Key{ID: uuid.NewString(), Hash: secret.HashKey(text), CreatedAt: now, Tags: b.Tags}
+	b.apply(&k, now)
+	if b.IsKeyNotHashed != nil && *b.IsKeyNotHashed {
+		k.NotHashed, k.Hint = true, hint(text)
+	}
+	return k
+}
+
+// checkReferences makes sure that the settings and the policy are there. One of
+// them may still be deleted before the key is written: a call with such a key is
+// refused, so nothing worse than a message comes of it.
+func (a *api) checkReferences(ctx context.Context, b *keyBody) error {
+	ids := distinct(b.SettingIDs)
+	if b.hasSettingID() {
+		ids = append(ids, *b.SettingID)
+	}
+	if len(ids) > 0 {
+		found, err := a.findSettings(ctx, ids)
+		if err != nil {
+			return err
+		}
+		if len(found) != len(ids) {
+			return invalid("not all settings are found")
+		}
+	}
+	if b.PolicyID != nil && *b.PolicyID != "" {
+		return invalid("policy is not found for id: %s", clip(*b.PolicyID))
+	}
+	return nil
+}
+
+func (a *api) patchKey(r *http.Request) (any, error) {
+	ctx, id := r.Context(), r.PathValue("id")
+	var b keyBody
+	if err := decode(r, &b); err != nil {
+		return nil, err
+	}
+	if err := b.checkChange(); err != nil {
+		return nil, err
+	}
+	if err := a.checkReferences(ctx, &b); err != nil {
+		return nil, err
+	}
+	var spent gateway.NanoUSD
+	if b.Revoked != nil && !*b.Revoked {
+		var err error
+		if spent, err = a.spent(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	k, err := a.store.UpdateKey(ctx, id, func(k *gateway.Key) error {
+		return b.change(k, a.now().UTC(), spent)
+	})
+	if err != nil {
+		return nil, stored(err, "key")
+	}
+	return showKey(&k), nil
+}
+
+// change applies a PATCH to the current record. It may run several times.
+func (b *keyBody) change(k *gateway.Key, now time.Time, spent gateway.NanoUSD) error {
+	wasRevoked := k.Revoked
+	b.apply(k, now)
+	b.applyState(k)
+	if wasRevoked && !k.Revoked {
+		if err := checkUsable(k, now, spent); err != nil {
+			return err
+		}
+	}
+	return checkSize(k)
+}
+
+// checkUsable refuses to restore a key that could make no call: the operator
+// would believe that it works.
+func checkUsable(k *gateway.Key, now time.Time, spent gateway.NanoUSD) error {
+	if k.Expired(now) {
+		return &gateway.Error{Kind: gateway.Conflict,
+			Message: "the key's ttl is over: send a longer ttl with revoked:false"}
+	}
+	for _, l := range k.AllLimits() {
+		if l.Measure == gateway.Cost && l.Per == gateway.Lifetime && int64(spent) >= l.Max {
+			return &gateway.Error{Kind: gateway.Conflict, Message: fmt.Sprintf(
+				"the key has spent %v of its lifetime limit of %v: raise the limit with revoked:false",
+				spent, gateway.NanoUSD(l.Max))}
+		}
+	}
+	return nil
+}
+
+func (a *api) getKey(r *http.Request) (any, error) {
+	k, err := a.store.Key(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return nil, stored(err, "key")
+	}
+	return showKey(&k), nil
+}
+
+func (a *api) deleteKey(r *http.Request) (any, error) {
+	err := a.store.DeleteKey(r.Context(), r.PathValue("id"))
+	if errors.Is(err, gateway.ErrNotFound) {
+		return nil, nil
+	}
+	return nil, stored(err, "key")
+}
+
+type spendAnswer struct {
+	ID    string `json:"id"`
+	Micro int64  `json:"costInMicroDollars"` // rounded down
+}
+
+func (a *api) keySpend(r *http.Request) (any, error) {
+	id := r.PathValue("id")
+	spent, err := a.spent(r.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	return spendAnswer{id, spent.Micro()}, nil
+}
+
+// spent is what the key's calls have cost so far. Calls that still run count
+// nothing; calls whose end was never heard of count what was reserved for them.
+func (a *api) spent(ctx context.Context, id string) (gateway.NanoUSD, error) {
+	k, err := a.store.Key(ctx, id)
+	if err != nil {
+		return 0, stored(err, "api key")
+	}
+	c, err := a.store.Counters(ctx, k.Hash)
+	if errors.Is(err, gateway.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, stored(err, "counters")
+	}
+	spent := gateway.NanoUSD(c.Values[limit.Spend])
+	for _, open := range c.Open {
+		if a.now().Before(open.Expires) {
+			spent -= open.Cost
+		}
+	}
+	return max(spent, 0), nil
+}
