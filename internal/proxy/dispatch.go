@@ -1,0 +1,97 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"time"
+
+	"tollgate/internal/gateway"
+)
+
+// NewTransport is the client side towards providers. One for the process.
+func NewTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   5 * time.Second,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          2048,
+		MaxIdleConnsPerHost:   1024, // the default of 2 makes a new connection for almost every call
+		IdleConnTimeout:       90 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		// More than any provider sends; a megabyte of headers is not an answer.
+		MaxResponseHeaderBytes: 256 << 10,
+		WriteBufferSize:        16 << 10,
+		ReadBufferSize:         16 << 10,
+	}
+}
+
+// dispatch sends the call and waits for the head of its answer, so that the
+// provider's own status reaches the caller.
+func (x *exchange) dispatch(ctx context.Context) error {
+	cred, err := x.server.directory.open(ctx, x.setting)
+	if err != nil {
+		return err
+	}
+	timeout := x.timeout
+	if !x.call.Stream {
+		// A plain call runs to its end even when the caller leaves: the provider
+		// bills it in full, and only its end says what it cost. A stream is
+		// cancelled, and what had passed is counted.
+		if d, ok := ctx.Deadline(); ok {
+			timeout = min(timeout, time.Until(d))
+		}
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, x.cancel = context.WithTimeout(ctx, timeout)
+	req, err := x.upstreamRequest(ctx)
+	if err != nil {
+		return err
+	}
+	x.endpoint.Vendor.Authorize(req.Header, cred)
+	x.response, err = x.server.Upstream.RoundTrip(req)
+	if err != nil {
+		return x.upstreamError(ctx, err)
+	}
+	if s := x.response.StatusCode; s >= 300 && s < 400 {
+		return &gateway.Error{Kind: gateway.BadGateway, Code: "upstream_redirect", NoRetry: true,
+			Message: "The provider answered with a redirect, which is not followed. An operator should set the provider setting's url to its target."}
+	}
+	return nil
+}
+
+func (x *exchange) upstreamRequest(ctx context.Context) (*http.Request, error) {
+	url := x.endpoint.Vendor.BaseURL(&x.setting.Setting) + x.path
+	if q := x.r.URL.RawQuery; q != "" {
+		url += "?" + q
+	}
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { x.sent = true },
+	})
+	req, err := http.NewRequestWithContext(ctx, x.r.Method, url, bytes.NewReader(x.call.Body))
+	if err != nil {
+		return nil, &gateway.Error{Kind: gateway.BadGateway, Code: "bad_upstream_url", NoRetry: true, Err: err,
+			Message: "The provider setting's url cannot be called."}
+	}
+	req.Header = upstreamHeader(x.r.Header, x.server.RemoveUserAgent)
+	return req, nil
+}
+
+// upstreamError sorts a failure to get an answer. A call that may have reached the
+// provider may have been billed: clients are told not to repeat it by themselves.
+func (x *exchange) upstreamError(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &gateway.Error{Kind: gateway.Timeout, NoRetry: x.sent, Err: err,
+			Message: "The provider did not answer in time."}
+	}
+	if ctx.Err() != nil {
+		return &gateway.Error{Kind: gateway.BadGateway, Code: "client_closed_request", Err: err,
+			Message: "The caller left before the provider answered."}
+	}
+	return &gateway.Error{Kind: gateway.BadGateway, Code: "upstream_unreachable", NoRetry: x.sent, Err: err,
+		Message: "The provider cannot be reached, or did not answer with HTTP."}
+}

@@ -1,0 +1,150 @@
+// Package proxy is the request path: a call comes in with a Tollgate key, is
+// checked, admitted at its worst case, sent to its provider, relayed byte for
+// byte, and settled at what it really cost. The path is written once; vendors
+// and endpoints are values (package provider), concerns are stages.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tollgate/internal/afterwork"
+	"tollgate/internal/gateway"
+	"tollgate/internal/limit"
+	"tollgate/internal/price"
+	"tollgate/internal/provider"
+	"tollgate/internal/secret"
+	"tollgate/internal/telemetry"
+	"tollgate/internal/web"
+)
+
+// Store is what the request path needs to be kept.
+type Store interface {
+	limit.Ledger
+	// KeyByHash and Settings read consistently: what an operator has changed
+	// before the call is seen. KeyByHash returns gateway.ErrNotFound.
+	KeyByHash(ctx context.Context, hash string) (gateway.Key, error)
+	// Settings returns the settings in the order of ids, unknown ones left out.
+	Settings(ctx context.Context, ids []string) ([]gateway.Setting, error)
+	// Record keeps the event of a call that reserved nothing.
+	Record(ctx context.Context, e gateway.Event) error
+}
+
+// Config is what a Server is made of. All fields without a default are required.
+type Config struct {
+	Store    Store
+	Box      secret.Box
+	Prices   func() *price.Table // asked for at the first call that needs it
+	Upstream http.RoundTripper   // NewTransport, but in tests
+	Log      telemetry.Log
+	Vendors  []provider.Vendor // default provider.All
+
+	Timeout         time.Duration // of an upstream call, and the most a caller may ask for
+	MaxBody         int64         // bytes of a request body
+	CORS            web.CORS
+	RemoveUserAgent bool
+	Now             func() time.Time // default time.Now
+}
+
+// Server is the proxy's http.Handler.
+type Server struct {
+	Config
+	router    *provider.Router
+	directory *directory
+}
+
+// New returns a server. It does no work that the first call could do.
+func New(c Config) *Server {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Vendors == nil {
+		c.Vendors = provider.All()
+	}
+	return &Server{
+		Config:    c,
+		router:    provider.NewRouter(c.Vendors...),
+		directory: newDirectory(c.Store, c.Box, c.Now),
+	}
+}
+
+// Endpoints is the endpoint table.
+func (s *Server) Endpoints() []*provider.Endpoint { return s.router.Endpoints() }
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.CORS.Allow(w, r) {
+		return
+	}
+	if r.URL.Path == "/api/health" && (r.Method == http.MethodGet || r.Method == http.MethodPost) {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	x := &exchange{server: s, w: w, r: r, id: uuid.NewString(), start: s.Now()}
+	w.Header().Set("X-Request-Id", x.id)
+	w.Header().Set("Request-Id", x.id) // where Anthropic's SDKs look for it
+	// Whatever happens below, the call is settled and recorded once the caller
+	// has its last byte.
+	defer afterwork.Do(r.Context(), x.settle)
+	defer x.rescue()
+	if err := x.run(r.Context()); err != nil {
+		x.fail(err)
+	}
+}
+
+// run takes the call through its stages. Nothing reaches the caller before relay.
+func (x *exchange) run(ctx context.Context) error {
+	for _, stage := range [...]func(context.Context) error{
+		x.match,
+		x.authenticate,
+		x.parse,
+		x.authorize,
+		x.admit,
+		x.dispatch,
+		x.relay,
+	} {
+		if err := stage(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fail answers with the error, or ends an answer that has begun.
+func (x *exchange) fail(err error) {
+	x.err = err
+	x.code = web.Public(err).Code
+	if !x.begun {
+		x.begun = true
+		x.standingHeaders()
+		x.status = web.WriteError(x.w, err, x.id)
+		return
+	}
+	x.truncated = true
+	x.breakOff(err)
+}
+
+// rescue turns a panic into a 500. An answer that has begun is cut.
+func (x *exchange) rescue() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v == http.ErrAbortHandler { // our own way to cut a connection
+		panic(v)
+	}
+	x.err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+	x.code = "internal_error"
+	if x.begun {
+		x.truncated = true
+		panic(http.ErrAbortHandler)
+	}
+	x.begun = true
+	x.status = web.WriteError(x.w, errors.New("panic"), x.id)
+}

@@ -1,0 +1,219 @@
+package proxy
+
+import (
+	"encoding/json"
+	"math"
+
+	"github.com/tidwall/sjson"
+
+	"tollgate/internal/gateway"
+	"tollgate/internal/limit"
+	"tollgate/internal/price"
+	"tollgate/internal/provider"
+	"tollgate/internal/tokenize"
+)
+
+// Stand-ins for what the price table does not know of a model.
+const (
+	// defaultCap is the output cap that is written into a call which has none
+	// to a model whose own maximum is not known, if a limit counts its tokens.
+	defaultCap = 8192
+	// defaultContext is the input bound of a call that refers to what the
+	// gateway cannot see: larger than any context window in the table.
+	defaultContext = 2_000_000
+)
+
+// quote is what a call may cost at most, and at which prices.
+type quote struct {
+	model   *price.Model   // nil: the price is not known
+	version string         // of the price table, with "+costMap" where that was used
+	read    provider.Bound // the call's bound, without what the model is not billed by
+	bound   price.Bound
+	add     int64 // output tokens per copy that come on top of the cap
+	cap     int64 // output cap to be written into the body; 0 leaves the body alone
+	exact   bool  // the input was counted
+}
+
+// fileSearchRow is the row of the price table for file searches without a model.
+const fileSearchRow = "tool:file-search"
+
+// errNoPrice refuses a call that a key with a cost limit could not be held to.
+var errNoPrice = &gateway.Error{Kind: gateway.Forbidden, Code: "model_price_unknown",
+	Message: "The price of this call is not known, and the API key has a cost limit. " +
+		"An operator can add a price to the provider setting's costMap, or set the key's unknownModel to allow."}
+
+var errUnbounded = &gateway.Error{Kind: gateway.Forbidden, Code: "cost_not_boundable",
+	Message: "The cost of this call cannot be bounded before it runs, and the API key has a cost limit. " +
+		"An operator can set the key's unknownModel to allow."}
+
+// newQuote prices the worst case of the call.
+func (x *exchange) newQuote() (*quote, error) {
+	key := &x.entry.key
+	q := &quote{read: x.call.Bound}
+	if x.endpoint.Metering == provider.Free {
+		return q, nil
+	}
+	if q.read.Unbounded && key.DeniesUnknownModel() {
+		return nil, errUnbounded
+	}
+	if x.endpoint.Metering != provider.Unbounded {
+		q.model, q.version = x.lookup()
+	}
+	q.unit()
+	q.tokens()
+	if q.model == nil || len(q.model.Unpriced(q.bound)) > 0 {
+		if key.DeniesUnknownModel() {
+			return nil, errNoPrice
+		}
+	}
+	return q, nil
+}
+
+// lookup finds the model's prices: the setting's own before the table's.
+func (x *exchange) lookup() (*price.Model, string) {
+	table := x.server.Prices()
+	name := x.endpoint.Vendor.Name()
+	embeddings := x.endpoint.Metering == provider.Embeddings
+	model := x.call.Model
+	if x.endpoint.Metering == provider.FileSearch {
+		model = fileSearchRow
+	}
+	m, ok := table.Lookup(name, model, x.start)
+	if own, priced := m.WithCostMap(x.setting.CostMap, x.call.Model, embeddings); priced {
+		return own, table.Version() + "+costMap"
+	}
+	if !ok {
+		return nil, ""
+	}
+	return m.ForImage(x.call.Bound.Size, x.call.Bound.Grade), table.Version()
+}
+
+// unit decides between the two ways in which pictures, speech and audio are
+// billed: by the unit, if the model has a price for it, else by tokens. What does
+// not apply is dropped from the bound.
+func (q *quote) unit() {
+	b := &q.read
+	for _, u := range []gateway.Class{gateway.Images, gateway.Characters, gateway.AudioMillis} {
+		if b.Extra.Counts[u] == 0 {
+			continue
+		}
+		if q.model != nil && q.model.Rates[u].Known {
+			b.Input, b.Output, b.Media, b.MediaOut = 0, 0, false, false
+		} else {
+			b.Extra.Counts[u] = 0
+		}
+	}
+}
+
+// tokens bounds input and output.
+func (q *quote) tokens() {
+	b := &q.read
+	contextWindow, maxOutput := int64(0), int64(0)
+	if q.model != nil {
+		contextWindow, maxOutput = q.model.Context, q.model.MaxOutput
+	}
+	in := b.Input
+	switch {
+	case b.Opaque && contextWindow > 0:
+		in = contextWindow
+	case b.Opaque:
+		in = max(in, defaultContext)
+	case contextWindow > 0:
+		in = min(in, contextWindow) // the provider refuses more
+	}
+	out := b.Output
+	if b.CapMember != "" {
+		switch {
+		case out == 0 && maxOutput > 0:
+			out = maxOutput
+		case out == 0:
+			out, q.cap = max(defaultCap, b.MinOutput), max(defaultCap, b.MinOutput)
+		case maxOutput > 0:
+			out = min(out, maxOutput)
+		}
+	}
+	q.add = b.OutputAdd
+	q.bound = price.Bound{
+		Input: in, Media: b.Media, Output: out + q.add, AudioOut: b.MediaOut,
+		Copies: max(b.Copies, 1), Tier: b.Tier, Extra: b.Extra,
+	}
+}
+
+// cost is the worst case in money; 0 if the price is not known.
+func (q *quote) cost() gateway.NanoUSD {
+	if q.model == nil {
+		return 0
+	}
+	return q.model.Worst(q.bound)
+}
+
+// size is the worst case in tokens.
+func (q *quote) size() int64 {
+	out := q.bound.Output
+	if out > 0 && q.bound.Copies > math.MaxInt32/max(out/math.MaxInt32, 1) {
+		return math.MaxInt64 / 4
+	}
+	return q.bound.Input + out*q.bound.Copies
+}
+
+// fit makes the worst case fit what the limits have left: first by counting the
+// input instead of bounding it, then by lowering the output cap. It reports false
+// if not even the least answer fits.
+func (q *quote) fit(limits []limit.State, c *provider.Call) bool {
+	money, tokens := gateway.NanoUSD(math.MaxInt64), int64(math.MaxInt64)
+	for i := range limits {
+		switch s := &limits[i]; s.Limit.Measure {
+		case gateway.Cost:
+			money = min(money, gateway.NanoUSD(s.Left()))
+		case gateway.Tokens:
+			tokens = min(tokens, s.Left())
+		}
+	}
+	q.count(c)
+	if q.cost() <= money && q.size() <= tokens {
+		return true
+	}
+	if c.Bound.CapMember == "" {
+		return false
+	}
+	out := int64(math.MaxInt64)
+	if q.model != nil {
+		out = q.model.Affordable(q.bound, money)
+	}
+	out = min(out, (tokens-q.bound.Input)/q.bound.Copies, q.bound.Output)
+	if out-q.add < c.Bound.MinOutput {
+		return false
+	}
+	q.bound.Output, q.cap = out, out-q.add
+	return true
+}
+
+// count replaces the cheap bound of the input by the tokenizer's count, once, if
+// that is possible and lower.
+func (q *quote) count(c *provider.Call) {
+	if q.exact {
+		return
+	}
+	q.exact = true
+	texts, extra, ok := provider.RequestText(c)
+	if !ok {
+		return
+	}
+	if n, err := tokenize.Count(texts...); err == nil {
+		q.bound.Input = min(q.bound.Input, n+extra)
+	}
+}
+
+// writeCap puts the lowered output cap into the body, and nothing else.
+func writeCap(c *provider.Call, tokens int64) error {
+	body, err := sjson.SetRawBytes(c.Body, c.Bound.CapMember, json.RawMessage(jsonInt(tokens)))
+	if err == nil {
+		c.Body = body
+	}
+	return err
+}
+
+func jsonInt(n int64) []byte {
+	b, _ := json.Marshal(n)
+	return b
+}

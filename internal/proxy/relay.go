@@ -1,0 +1,132 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"sync"
+	"time"
+
+	"tollgate/internal/gateway"
+	"tollgate/internal/provider"
+	"tollgate/internal/web"
+)
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+
+// relay copies the answer to the caller as it comes, while the meter reads along.
+func (x *exchange) relay(ctx context.Context) error {
+	res := x.response
+	defer res.Body.Close()
+	events := isEventStream(res.Header)
+	x.meter = provider.NewMeter(x.call, events)
+
+	h := x.w.Header()
+	answerHeader(h, res.Header)
+	x.standingHeaders()
+	if events {
+		h.Set("X-Accel-Buffering", "no") // for proxies in between
+		h.Del("Content-Length")          // an event may be taken out
+	}
+	x.begun, x.status = true, res.StatusCode
+	x.w.WriteHeader(res.StatusCode)
+
+	err := x.copy(res.Body, events || res.ContentLength < 0)
+	if held := x.meter.End(); len(held) > 0 && err == nil {
+		x.write(held)
+	}
+	return err
+}
+
+// copy moves the body in the pieces it arrives in. With flush each goes out at
+// once.
+func (x *exchange) copy(src io.Reader, flush bool) error {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	conn := http.NewResponseController(x.w)
+	gone := false
+	for {
+		n, err := src.Read(*buf)
+		if n > 0 {
+			x.last = x.server.Now()
+			if x.first.IsZero() {
+				x.first = x.last
+			}
+			if out := x.meter.Pass((*buf)[:n]); len(out) > 0 && !gone {
+				gone = !x.send(conn, out, flush)
+			}
+		}
+		switch {
+		case err == io.EOF:
+			x.truncated = x.truncated || gone
+			return nil
+		case err != nil:
+			return x.brokenAnswer(err, gone)
+		case gone && x.call.Stream:
+			x.truncated = true
+			x.code = "client_closed_request"
+			return nil // the deferred Close cancels the upstream call
+		}
+	}
+}
+
+// send reports whether the caller took the piece.
+func (x *exchange) send(conn *http.ResponseController, p []byte, flush bool) bool {
+	// Not every server has deadlines.
+	_ = conn.SetWriteDeadline(time.Now().Add(patience))
+	if !x.write(p) {
+		return false
+	}
+	return !flush || conn.Flush() == nil
+}
+
+func (x *exchange) write(p []byte) bool {
+	_, err := x.w.Write(p)
+	return err == nil
+}
+
+func isEventStream(h http.Header) bool {
+	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	return kind == "text/event-stream"
+}
+
+// brokenAnswer is an answer that the provider did not finish.
+func (x *exchange) brokenAnswer(err error, gone bool) error {
+	x.truncated = true
+	if gone || errors.Is(err, context.Canceled) {
+		x.code = "client_closed_request"
+		return nil
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &gateway.Error{Kind: gateway.Timeout, Err: err, Message: "The provider's answer did not end in time."}
+	}
+	return &gateway.Error{Kind: gateway.BadGateway, Code: "upstream_interrupted", Err: err,
+		Message: "The provider's answer broke off."}
+}
+
+// breakOff ends an answer that has begun. A stream of events gets one error event
+// in its own dialect; anything else is cut, so that nobody takes a part for the whole.
+func (x *exchange) breakOff(err error) {
+	if x.meter == nil || !isEventStream(x.w.Header()) {
+		panic(http.ErrAbortHandler)
+	}
+	e := web.Public(err)
+	var event []byte
+	if x.meter.MidEvent() {
+		event = append(event, "\n\n"...)
+	}
+	if x.endpoint.Metering == provider.Responses {
+		data, _ := json.Marshal(map[string]any{
+			"type": "error", "code": e.Code, "message": web.Prefix + e.Message, "param": nil, "sequence_number": 0})
+		event = append(event, "event: error\ndata: "...)
+		event = append(append(event, data...), "\n\n"...)
+	} else {
+		event = append(append(append(event, "data: "...), web.Body(err, x.id)...), "\n\ndata: [DONE]\n\n"...)
+	}
+	if x.write(event) {
+		_ = http.NewResponseController(x.w).Flush()
+	}
+}

@@ -1,0 +1,230 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"tollgate/internal/gateway"
+	"tollgate/internal/limit"
+	"tollgate/internal/provider"
+	"tollgate/internal/tokenize"
+)
+
+const (
+	settleTries = 3
+	settlePause = 50 * time.Millisecond
+	// maxStored bounds a request or response body that is kept with its event:
+	// two of them in base64 stay below DynamoDB's 400 KB for an item.
+	maxStored = 120 << 10
+)
+
+// settle runs once for every call, after the caller has its last byte: what it
+// consumed is priced, the reservation corrected, the event written. It does not
+// end with the caller's request.
+func (x *exchange) settle(ctx context.Context) {
+	if x.cancel != nil {
+		x.cancel()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+
+	e := x.event()
+	charged := x.charge(&e)
+	var failure error
+	switch {
+	case x.claim != nil:
+		failure = x.try(ctx, func() error {
+			return x.server.Store.Settle(ctx, &limit.Settlement{
+				Key: x.claim.Key, Reservation: x.claim.Reservation(),
+				Tokens: e.Tokens, Cost: e.Cost, Event: e, Stale: x.standing.Stale,
+				IdempotencyKey: x.claim.IdempotencyKey, Forget: x.forget(charged),
+			})
+		})
+		x.sweep(ctx)
+	case x.entry != nil:
+		failure = x.try(ctx, func() error { return x.server.Store.Record(ctx, e) })
+	}
+	if failure != nil {
+		x.server.Log.Logger.ErrorContext(ctx, "call not settled: what it reserved stays charged until it expires",
+			"requestId", x.id, "keyId", e.KeyID, "error", failure)
+	}
+	x.server.Log.Call(ctx, &e, x.cause())
+}
+
+func (x *exchange) try(ctx context.Context, f func() error) error {
+	var err error
+	for n := range settleTries {
+		if err = f(); err == nil || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(settlePause << n):
+		}
+	}
+	return err
+}
+
+// forget reports whether a call may be tried again under its idempotency key: it
+// cost nothing, and what happened is worth another try.
+func (x *exchange) forget(charged bool) bool {
+	return !charged && (x.status >= 500 || x.status == http.StatusTooManyRequests ||
+		x.status == http.StatusRequestTimeout || x.status == http.StatusConflict)
+}
+
+// cause is what the log, and only the log, says of a failure.
+func (x *exchange) cause() error {
+	var e *gateway.Error
+	if errors.As(x.err, &e) {
+		return e.Err
+	}
+	return x.err
+}
+
+// event is the record of the call, without what it consumed.
+func (x *exchange) event() gateway.Event {
+	now := x.server.Now()
+	e := gateway.Event{
+		ID: x.id, ReservationID: limit.NewID(), At: x.start.Truncate(time.Millisecond),
+		Method: x.r.Method, Path: x.r.URL.Path, CustomID: x.customID, Metadata: x.metadata,
+		Status: x.status, LatencyMS: now.Sub(x.start).Milliseconds(), Truncated: x.truncated,
+		Refused: x.code, CapTokens: x.capped, Basis: gateway.BasisNone,
+	}
+	if !x.last.IsZero() {
+		e.LatencyMS = x.last.Sub(x.start).Milliseconds()
+	}
+	if !x.first.IsZero() {
+		e.FirstMS = max(x.first.Sub(x.start).Milliseconds(), 1)
+	}
+	if x.claim != nil {
+		e.ReservationID, e.At = x.claim.ID, x.claim.At
+	}
+	if x.endpoint != nil {
+		e.Endpoint, e.Provider = x.endpoint.Pattern, x.endpoint.Vendor.Name()
+	}
+	if x.call != nil {
+		e.Model, e.Stream, e.UserID = x.call.Model, x.call.Stream, x.call.User
+	}
+	if x.setting != nil {
+		e.SettingID = x.setting.ID
+	}
+	if x.response != nil && x.response.StatusCode != x.status {
+		e.UpstreamS = x.response.StatusCode
+	}
+	if x.entry != nil {
+		e.KeyID, e.Tags, e.PolicyID = x.entry.key.ID, x.entry.key.Tags, x.entry.key.PolicyID
+		x.bodies(&e)
+	}
+	return e
+}
+
+// bodies keeps request and response where the key asks for it.
+func (x *exchange) bodies(e *gateway.Event) {
+	if x.entry.key.LogRequest && len(x.body) > 0 {
+		e.Request = stored(x.body, true, json.Valid(x.body))
+	}
+	if x.entry.key.LogResponse && x.meter != nil {
+		answer, whole := x.meter.Answer()
+		e.Response = stored(answer, whole, !isEventStream(x.response.Header) && json.Valid(answer))
+	}
+}
+
+// stored is a body as it is kept: JSON as it is, anything else (a stream, a form,
+// audio) in base64, as the peer does.
+func stored(body []byte, whole, isJSON bool) []byte {
+	var v any = map[string][]byte{"data": body}
+	if !whole || len(body) > maxStored {
+		v = map[string]any{"truncated": true, "bytes": len(body)}
+	} else if isJSON {
+		return body
+	}
+	b, _ := json.Marshal(v) // bytes and numbers always marshal
+	return b
+}
+
+// charge fills in what the call consumed and costs, and reports whether that is
+// anything. Unknown is not zero: if the provider did not say, tokens are counted,
+// and if they cannot be, what was reserved stands.
+func (x *exchange) charge(e *gateway.Event) bool {
+	if x.claim == nil || !x.sent || x.endpoint.Metering == provider.Free {
+		return false
+	}
+	if x.response != nil && x.response.StatusCode >= 400 {
+		return false // a provider does not bill what it refused
+	}
+	if x.quote.version != "" {
+		e.Price = x.quote.version
+	}
+	usage, known := x.reported(e)
+	if known {
+		e.Basis = gateway.BasisReported
+	} else if usage, known = x.counted(); known {
+		e.Basis = gateway.BasisEstimated
+	} else {
+		e.Basis, e.Tokens, e.Cost = gateway.BasisReserved, x.claim.Tokens, x.claim.Cost
+		return true
+	}
+	e.SetUsage(usage)
+	e.Tokens = usage.PromptTokens() + usage.CompletionTokens()
+	x.price(e, usage)
+	return !usage.IsZero()
+}
+
+// reported is the usage that the provider sent along.
+func (x *exchange) reported(e *gateway.Event) (gateway.Usage, bool) {
+	if x.meter == nil {
+		return gateway.Usage{}, false
+	}
+	e.Tier = x.meter.Tier()
+	if m := x.meter.Model(); m != x.call.Model {
+		e.Served = m
+	}
+	return x.endpoint.Vendor.Usage(x.call, x.meter.Members())
+}
+
+// price charges the usage at the prices of the call. The tier is the one that
+// served it, or where the answer does not say, the one that was asked for.
+func (x *exchange) price(e *gateway.Event, usage gateway.Usage) {
+	if x.quote.model == nil {
+		e.Basis = gateway.BasisUnpriced
+		return
+	}
+	tier := e.Tier
+	if tier == "" {
+		tier = x.call.Bound.Tier
+	}
+	var unpriced []gateway.Class
+	e.Cost, unpriced = x.quote.model.Cost(usage, tier)
+	for _, c := range unpriced {
+		e.Unpriced = append(e.Unpriced, c.String())
+	}
+}
+
+// counted estimates the usage from the texts of the call and of what was answered
+// before it broke off.
+func (x *exchange) counted() (gateway.Usage, bool) {
+	var u gateway.Usage
+	if x.meter == nil {
+		return u, false
+	}
+	answer, whole := x.meter.Answer()
+	texts, extra, ok := provider.RequestText(x.call)
+	if !whole || !ok || x.call.Bound.MediaOut || x.call.Bound.Later {
+		return u, false
+	}
+	in, err := tokenize.Count(texts...)
+	if err != nil {
+		return u, false
+	}
+	out, err := tokenize.Count(provider.AnswerText(answer, isEventStream(x.response.Header))...)
+	if err != nil {
+		return u, false
+	}
+	u.Counts[gateway.Input] = in + extra
+	u.Counts[gateway.Output] = out
+	return u, true
+}
