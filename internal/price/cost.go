@@ -1,0 +1,122 @@
+package price
+
+import "tollgate/internal/gateway"
+
+// perMillion is the number of units that a Rate is the price of.
+const perMillion = 1_000_000
+
+// Cost is the price of what a call consumed, rounded up. The whole request is
+// priced at the context tier that all of its input falls in, and its tokens at
+// the multiplier of the service tier that served it, as the answer names that
+// ("flex", "priority"; "" is standard). A tier that the model has no multiplier
+// for costs as the dearest one it has.
+//
+// The second result lists the classes that were used and have no price; the
+// amount does not contain them.
+func (m *Model) Cost(u gateway.Usage, tier string) (gateway.NanoUSD, []gateway.Class) {
+	list := m.ratesFor(promptTokens(&u))
+	var tokens, others wide
+	var unpriced []gateway.Class
+	for i, n := range u.Counts {
+		c := gateway.Class(i)
+		switch {
+		case n <= 0:
+		case !list[c].Known:
+			unpriced = append(unpriced, c)
+		case isToken(c):
+			tokens = tokens.plus(product(n, list[c].Nano))
+		default:
+			others = others.plus(product(n, list[c].Nano))
+		}
+	}
+	return total(tokens, others, m.served(tier)), unpriced
+}
+
+// total is tokens×f + others, both given in nano-dollars per million.
+func total(tokens, others wide, f factor) gateway.NanoUSD {
+	return tokens.times(f.num).plus(others.times(f.den)).perCeil(f.den * perMillion)
+}
+
+// promptTokens is Usage.PromptTokens for counts that nobody checked.
+func promptTokens(u *gateway.Usage) int64 {
+	var n int64
+	for _, c := range inputText {
+		n = addCapped(n, u.Counts[c])
+	}
+	for _, c := range inputMedia {
+		n = addCapped(n, u.Counts[c])
+	}
+	return n
+}
+
+// ratesFor is the price list of a request with so many tokens of input.
+func (m *Model) ratesFor(input int64) *rates {
+	list := (*rates)(&m.Rates)
+	for i := range m.contexts {
+		if input <= m.contexts[i].above {
+			break
+		}
+		list = &m.contexts[i].rates
+	}
+	return list
+}
+
+// served is the multiplier of a service tier as an answer names it.
+func (m *Model) served(tier string) factor {
+	switch tier {
+	case "", "default", "standard", "standard_only", "auto", "scale":
+		return standard
+	}
+	if f, ok := m.service(tier); ok {
+		return f
+	}
+	// One thing under two names, unless a row tells them apart.
+	twin := ""
+	switch tier {
+	case "fast":
+		twin = "priority"
+	case "priority":
+		twin = "fast"
+	}
+	if f, ok := m.service(twin); ok {
+		return f
+	}
+	return m.dearestTier()
+}
+
+func (m *Model) service(name string) (factor, bool) {
+	for i := range m.services {
+		if m.services[i].name == name {
+			return m.services[i].factor, true
+		}
+	}
+	return factor{}, false
+}
+
+// dearestTier is the largest multiplier that is known, at least the standard one.
+func (m *Model) dearestTier() factor {
+	f := standard
+	for i := range m.services {
+		if m.services[i].factor.above(f) {
+			f = m.services[i].factor
+		}
+	}
+	return f
+}
+
+// allowed is the largest multiplier that a call may be served at which asked for
+// the tier. Without a tier or with "auto" the provider takes that of the
+// project, so it may be any. A provider may also serve a named tier as standard
+// when it is short of the other; only a batch is always a batch.
+func (m *Model) allowed(tier string) factor {
+	switch tier {
+	case "", "auto":
+		return m.dearestTier()
+	case "batch":
+		return m.served(tier)
+	}
+	if f := m.served(tier); f.above(standard) {
+		return f
+	}
+	return standard
+}

@@ -1,0 +1,186 @@
+package price
+
+import (
+	"slices"
+
+	"tollgate/internal/gateway"
+)
+
+// Rate is a price in nano-dollars per million units of its class.
+type Rate struct {
+	Nano  int64
+	Known bool // false: no price is known; Nano is then zero
+}
+
+// rates are the prices of all classes.
+type rates [gateway.NumClasses]Rate
+
+// Model holds the effective prices of one model: where a class has no price of
+// its own but is known to be billed as another, it carries that one's. Models
+// are immutable and safe for concurrent use.
+type Model struct {
+	Provider, Name string // as in the table; Name may be the row's first of several
+
+	// Rates are the prices of a short request at the standard service tier.
+	Rates [gateway.NumClasses]Rate
+
+	MaxOutput, Context int64 // tokens; 0 when unknown
+
+	contexts []contextRates // ascending by above
+	services []service      // in no order
+	images   []imageFee     // the default first
+}
+
+// contextRates is the price list of requests whose input is longer than above.
+type contextRates struct {
+	above int64
+	rates rates
+}
+
+// service is a service tier and its multiplier.
+type service struct {
+	name   string
+	factor factor
+}
+
+type imageFee struct {
+	size, quality string
+	rate          Rate
+}
+
+// inputText are the classes that text in the request may be billed as: what a
+// cache does is the provider's choice.
+var inputText = [...]gateway.Class{
+	gateway.Input, gateway.CacheRead, gateway.CacheWrite, gateway.CacheWriteLong,
+}
+
+var inputMedia = [...]gateway.Class{
+	gateway.InputAudio, gateway.CachedAudio, gateway.InputImage, gateway.CachedImage,
+}
+
+var outputMedia = [...]gateway.Class{gateway.OutputAudio, gateway.OutputImage}
+
+// isToken reports whether the class counts tokens. Context tiers and service
+// tiers reprice tokens only, not tool calls, pictures, characters or minutes.
+func isToken(c gateway.Class) bool { return c <= gateway.OutputImage }
+
+// fill gives classes without a price of their own the price they are billed at.
+// Audio is never guessed: it costs many times what text does.
+func (r *rates) fill() {
+	orElse := func(c, other gateway.Class) {
+		if !r[c].Known {
+			r[c] = r[other]
+		}
+	}
+	orElse(gateway.CacheRead, gateway.Input)
+	orElse(gateway.CacheWrite, gateway.Input)
+	orElse(gateway.CacheWriteLong, gateway.CacheWrite)
+	orElse(gateway.CachedAudio, gateway.InputAudio)
+	if r[gateway.InputImage].Known {
+		orElse(gateway.CachedImage, gateway.InputImage)
+	}
+	orElse(gateway.InputImage, gateway.Input)
+	orElse(gateway.CachedImage, gateway.CacheRead)
+}
+
+// dearest is the highest price among the classes; unknown ones do not count.
+func (r *rates) dearest(first int64, classes []gateway.Class) int64 {
+	for _, c := range classes {
+		first = max(first, r[c].Nano)
+	}
+	return first
+}
+
+// WithCostMap is the model at the operator's own prices: all text and image
+// tokens in at the prompt price, all tokens out at the completion price, no
+// context tiers and no service tiers. Audio tokens in keep the table's price
+// if it has one. Chat needs a prompt and a completion price, embeddings need
+// an embeddings price; ok is false when the map does not have them, and m is to
+// be used as it is. m may be nil: the operator may price a model that the table
+// does not know. What is not billed by token stays as in the table.
+func (m *Model) WithCostMap(c *gateway.CostMap, model string, embeddings bool) (priced *Model, ok bool) {
+	if c == nil {
+		return nil, false
+	}
+	prompt, hasPrompt := c.Prompt[model]
+	completion, hasCompletion := c.Completion[model]
+	if embeddings {
+		prompt, hasPrompt = c.Embeddings[model]
+		completion, hasCompletion = 0, true
+	}
+	if !hasPrompt || !hasCompletion || prompt < 0 || completion < 0 {
+		return nil, false
+	}
+	own := &Model{Name: model}
+	if m != nil {
+		own.Provider, own.MaxOutput, own.Context = m.Provider, m.MaxOutput, m.Context
+		own.Rates, own.images = m.Rates, m.images
+	}
+	own.setTokens(Rate{prompt, true}, Rate{completion, true})
+	return own, true
+}
+
+func (m *Model) setTokens(in, out Rate) {
+	for c := gateway.Class(0); isToken(c); c++ {
+		switch c {
+		case gateway.Output, gateway.OutputAudio, gateway.OutputImage:
+			m.Rates[c] = out
+		case gateway.InputAudio, gateway.CachedAudio:
+			if !m.Rates[c].Known {
+				m.Rates[c] = in
+			}
+		default:
+			m.Rates[c] = in
+		}
+	}
+}
+
+// ImagePrice is the price of pictures of a size and quality, where the model
+// bills them each: nano-dollars per million pictures. Empty arguments mean what
+// the provider makes by default. If the row does not list the combination, the
+// dearest entry that could be meant counts, and if none could, the dearest of all.
+func (m *Model) ImagePrice(size, quality string) Rate {
+	if len(m.images) == 0 {
+		return Rate{}
+	}
+	if size == "" {
+		size = m.images[0].size
+	}
+	if quality == "" {
+		quality = m.images[0].quality
+	}
+	like := func(have, want string) bool { return have == "" || have == want }
+	pick := func(fits func(imageFee) bool) (best Rate) {
+		for _, i := range m.images {
+			if fits(i) && (!best.Known || i.rate.Nano > best.Nano) {
+				best = i.rate
+			}
+		}
+		return best
+	}
+	for _, fits := range []func(imageFee) bool{
+		func(i imageFee) bool { return like(i.size, size) && like(i.quality, quality) },
+		func(i imageFee) bool { return like(i.size, size) },
+		func(i imageFee) bool { return like(i.quality, quality) },
+	} {
+		if r := pick(fits); r.Known {
+			return r
+		}
+	}
+	return pick(func(imageFee) bool { return true })
+}
+
+// ForImage is the model with ImagePrice(size, quality) as the price of the class
+// Images; without it, Cost and Worst take the dearest picture of the row.
+func (m *Model) ForImage(size, quality string) *Model {
+	if len(m.images) == 0 {
+		return m
+	}
+	own := *m
+	own.Rates[gateway.Images] = m.ImagePrice(size, quality)
+	own.contexts = slices.Clone(m.contexts)
+	for i := range own.contexts {
+		own.contexts[i].rates[gateway.Images] = own.Rates[gateway.Images]
+	}
+	return &own
+}

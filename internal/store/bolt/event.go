@@ -1,0 +1,226 @@
+package bolt
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"tollgate/internal/gateway"
+)
+
+// An event is stored under
+//
+//	16 bytes  scope of the key's id
+//	 8 bytes  At, so that keys sort by it
+//	rest      reservation id
+//
+// and its custom and user id point to it under
+//
+//	16 bytes  scope of the custom or user id
+//	 8 bytes  At
+//	16 bytes  scope of the key's id
+//	rest      reservation id
+//
+// with an empty value. A scope is the beginning of a hash: ids may be of any
+// length and hold any character. Whoever reads compares the id in the event.
+const (
+	scopeLen = 16
+	timeLen  = 8
+)
+
+func scope(id string) []byte {
+	sum := sha256.Sum256([]byte(id))
+	return sum[:scopeLen]
+}
+
+// instant is t in milliseconds, in 8 bytes that sort as times do.
+func instant(t time.Time) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(t.UnixMilli())^1<<63)
+}
+
+func eventKey(e *gateway.Event) []byte {
+	return slices.Concat(scope(e.KeyID), instant(e.At), []byte(e.ReservationID))
+}
+
+// pointer is the key of an index entry of an event.
+func pointer(id string, event []byte) []byte {
+	return slices.Concat(scope(id), event[scopeLen:scopeLen+timeLen], event[:scopeLen], event[scopeLen+timeLen:])
+}
+
+// pointed is the event key in an index entry.
+func pointed(p []byte) []byte {
+	p = p[scopeLen:]
+	return slices.Concat(p[timeLen:timeLen+scopeLen], p[:timeLen], p[timeLen+scopeLen:])
+}
+
+// record is an event made ready by its caller, so that the writer, which everybody
+// waits for, does not have to.
+type record struct {
+	key      []byte
+	json     []byte
+	pointers []indexed
+}
+
+type indexed struct{ bucket, key []byte }
+
+func newRecord(e *gateway.Event) (*record, error) {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return nil, broken("event "+e.ID, err)
+	}
+	key := eventKey(e)
+	return &record{key: key, json: b, pointers: pointers(e, key)}, nil
+}
+
+func pointers(e *gateway.Event, key []byte) []indexed {
+	var list []indexed
+	if e.CustomID != "" {
+		list = append(list, indexed{bucketByCustom, pointer(e.CustomID, key)})
+	}
+	if e.UserID != "" {
+		list = append(list, indexed{bucketByUser, pointer(e.UserID, key)})
+	}
+	return list
+}
+
+// event fails with gateway.ErrNotFound if there is none under the key.
+func (t *txn) event(key []byte) (*gateway.Event, error) {
+	b := t.get(bucketEvents, key)
+	if b == nil {
+		return nil, gateway.ErrNotFound
+	}
+	e := new(gateway.Event)
+	if err := json.Unmarshal(b, e); err != nil {
+		return nil, broken("event", err)
+	}
+	return e, nil
+}
+
+// putEvent writes the event and removes a few of the same key that are too old.
+func (t *txn) putEvent(r *record, cutoff time.Time) error {
+	if err := t.put(bucketEvents, r.key, r.json); err != nil {
+		return err
+	}
+	for _, p := range r.pointers {
+		if err := t.put(p.bucket, p.key, nil); err != nil {
+			return err
+		}
+	}
+	if cutoff.IsZero() {
+		return nil
+	}
+	return t.deleteEvents(t.older(r.key[:scopeLen], cutoff, trimAtOnce))
+}
+
+// Record writes the event of a call that reserved nothing.
+func (s *Store) Record(ctx context.Context, e gateway.Event) error {
+	rec, err := newRecord(&e)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *txn) error {
+		if t.get(bucketEvents, rec.key) != nil {
+			return nil
+		}
+		return t.putEvent(rec, s.cutoff())
+	})
+}
+
+var errNoSubject = &gateway.Error{
+	Kind:    gateway.Invalid,
+	Code:    "invalid_filter",
+	Message: "Name at least one key, custom id or user to select events by.",
+}
+
+// Events returns what the filter selects, newest first.
+func (s *Store) Events(ctx context.Context, f gateway.EventFilter) ([]gateway.Event, error) {
+	if len(f.KeyIDs) == 0 && f.CustomID == "" && f.UserID == "" {
+		return nil, errNoSubject
+	}
+	if cutoff := s.cutoff(); f.From.Before(cutoff) {
+		f.From = cutoff
+	}
+	sel := selection{ctx: ctx, filter: f, keys: map[string]bool{}}
+	for _, id := range f.KeyIDs {
+		sel.keys[id] = true
+	}
+	err := s.view(ctx, sel.run)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(sel.found, func(a, b gateway.Event) int {
+		return cmp.Or(b.At.Compare(a.At), strings.Compare(a.ReservationID, b.ReservationID), strings.Compare(a.KeyID, b.KeyID))
+	})
+	return sel.found, nil
+}
+
+// selection collects the events of a filter.
+type selection struct {
+	ctx    context.Context
+	filter gateway.EventFilter
+	keys   map[string]bool
+	found  []gateway.Event
+}
+
+// run goes by the narrowest index and checks the other conditions on the way.
+func (sel *selection) run(t *txn) error {
+	switch f := &sel.filter; {
+	case f.CustomID != "":
+		return sel.scan(t, bucketByCustom, f.CustomID)
+	case f.UserID != "":
+		return sel.scan(t, bucketByUser, f.UserID)
+	}
+	for id := range sel.keys {
+		if err := sel.scan(t, bucketEvents, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scan reads the part of a bucket that belongs to the id and the filter's times.
+func (sel *selection) scan(t *txn, bucket []byte, id string) error {
+	prefix := scope(id)
+	begin, end := prefix, []byte(nil)
+	if from := sel.filter.From; !from.IsZero() {
+		begin = slices.Concat(prefix, instant(from))
+	}
+	if to := sel.filter.To; !to.IsZero() {
+		end = slices.Concat(prefix, instant(to), []byte{0xff})
+	}
+	cursor := t.tx.Bucket(bucket).Cursor()
+	for k, v := cursor.Seek(begin); bytes.HasPrefix(k, prefix); k, v = cursor.Next() {
+		if end != nil && bytes.Compare(k, end) > 0 {
+			return nil
+		}
+		if err := sel.ctx.Err(); err != nil {
+			return err
+		}
+		if len(v) == 0 {
+			v = t.get(bucketEvents, pointed(k))
+		}
+		var e gateway.Event
+		if err := json.Unmarshal(v, &e); err != nil {
+			return broken("event", err)
+		}
+		if sel.wants(&e) {
+			sel.found = append(sel.found, e)
+		}
+	}
+	return nil
+}
+
+func (sel *selection) wants(e *gateway.Event) bool {
+	f := &sel.filter
+	return (len(sel.keys) == 0 || sel.keys[e.KeyID]) &&
+		(f.CustomID == "" || f.CustomID == e.CustomID) &&
+		(f.UserID == "" || f.UserID == e.UserID) &&
+		(f.From.IsZero() || !e.At.Before(f.From)) &&
+		(f.To.IsZero() || e.At.Before(f.To))
+}
