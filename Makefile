@@ -1,0 +1,88 @@
+# make run    the gateway on this machine, with the embedded store in ./.tollgate
+# make demo   see it work without a provider account
+# make test   the tests; with npm there, also the DynamoDB store against an emulator
+# make check  format, vet, staticcheck, govulncheck
+# make e2e    the official SDKs through the real binaries (make e2e-deps first)
+# make sam    the template: lint, build, and the check that it streams
+# make bench  what the gateway adds to a call
+# make deploy build and deploy to AWS
+
+.DEFAULT_GOAL := run
+
+BUILD = CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-s -w"
+
+.PHONY: run demo test check bench deploy
+run: bin/tollgate
+	./bin/tollgate local $(ARGS)
+
+demo: bin/tollgate
+	./bin/tollgate demo
+
+.PHONY: bin/tollgate
+bin/tollgate:
+	$(BUILD) -o $@ ./cmd/tollgate
+
+# The race detector needs a C compiler; without one the tests run without it.
+RACE := $(shell command -v cc >/dev/null 2>&1 && echo -race)
+
+test: $(if $(shell command -v npm 2>/dev/null),tools/dynoxide/node_modules)
+	go test $(RACE) ./...
+
+tools/dynoxide/node_modules: tools/dynoxide/package-lock.json
+	npm ci --prefix tools/dynoxide --no-audit --no-fund
+	@touch $@
+
+LINT = go tool -modfile=tools/lint/go.mod
+
+check: | .build
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
+	go vet ./...
+	$(LINT) staticcheck ./...
+	@$(LINT) govulncheck ./... > .build/govulncheck.txt 2>&1; code=$$?; \
+	if grep -q "fetching vulnerabilities" .build/govulncheck.txt; then echo "govulncheck: NOT RUN, its data cannot be had here"; \
+	else cat .build/govulncheck.txt; exit $$code; fi
+
+bench: bin/tollgate
+	$(BUILD) -o bin/bench ./internal/bench
+	./bin/bench -tollgate bin/tollgate $(ARGS)
+
+deploy:
+	sam build
+	sam deploy --guided
+
+# The SAM CLI calls build-<function> with ARTIFACTS_DIR; see template.yaml.
+
+ARTIFACTS_DIR ?= bin
+GOARCH ?= arm64
+
+LAMBDA_BUILD = CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) \
+	go build -buildvcs=false -trimpath -tags lambda.norpc -ldflags "-s -w"
+
+.PHONY: build-ProxyFunction
+build-ProxyFunction:
+	$(LAMBDA_BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/proxy
+
+.PHONY: build-AdminFunction
+build-AdminFunction:
+	$(LAMBDA_BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/admin
+
+# sam: validate and lint the template, build both functions, and check what
+# CloudFormation would make of the template. Needs Python 3.10 or later and no
+# AWS account.
+
+SAM_ENV = .build/sam
+SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-eu-central-1} $(SAM_ENV)/bin/sam
+
+.PHONY: sam
+sam: $(SAM_ENV)/installed
+	$(SAM) validate --lint
+	$(SAM) build
+	SAM_PYTHON=$(CURDIR)/$(SAM_ENV)/bin/python go test -count=1 ./internal/samtest
+
+$(SAM_ENV)/installed: tools/sam/requirements.txt
+	python3 -m venv $(SAM_ENV)
+	$(SAM_ENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.build:
+	mkdir -p $@

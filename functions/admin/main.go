@@ -1,0 +1,51 @@
+// Command admin is the control plane as a Lambda function: buffered, behind a REST
+// API that lets in whom IAM allows. It only wires.
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/awslabs/aws-lambda-go-api-proxy/httpadapter"
+
+	"tollgate/internal/admin"
+	"tollgate/internal/config"
+	"tollgate/internal/secret/kmsbox"
+	"tollgate/internal/store/dynamo"
+	"tollgate/internal/telemetry"
+)
+
+func main() {
+	handler, err := wire(context.Background())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "admin:", err)
+		os.Exit(1)
+	}
+	lambda.Start(httpadapter.New(handler).ProxyWithContext)
+}
+
+func wire(ctx context.Context) (http.Handler, error) {
+	env, err := config.FromEnvironment()
+	if err != nil {
+		return nil, err
+	}
+	if err := env.RequireAWS(); err != nil {
+		return nil, err
+	}
+	client, err := dynamo.NewClient(ctx)
+	if err != nil {
+		return nil, err
+	}
+	store := dynamo.New(client, dynamo.Options{
+		GatewayTable: env.GatewayTable, UsageTable: env.UsageTable, Retention: env.Retention,
+	})
+	return admin.New(admin.Config{
+		Store: store,
+		Box:   kmsbox.New(env.KMSKeyID),
+		Log:   telemetry.NewLogger(os.Stdout, env.Level),
+		// No password: API Gateway lets nobody in whom IAM does not allow.
+	}), nil
+}
