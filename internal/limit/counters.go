@@ -26,7 +26,7 @@ func (c *Counters) Decide(claim *Claim, now time.Time) error {
 	}
 	var worst *State
 	for _, ch := range claim.Charges() {
-		if ch.Cap == NoCap || c.Values[ch.Counter] <= ch.Cap-ch.Amount {
+		if c.Values[ch.Counter] <= ch.Cap-ch.Amount { // NoCap included: sums must not overflow
 			continue
 		}
 		s := c.state(claim, ch, now)
