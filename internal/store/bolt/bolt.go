@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -34,10 +33,7 @@ type Store struct {
 	now       func() time.Time
 	retention time.Duration
 
-	gate   sync.RWMutex // held for reading while sending to queue
-	closed bool
-	queue  chan *write
-	done   chan struct{} // closed when the writer has ended
+	line line
 
 	// commit makes a transaction durable. Tests put faults around it.
 	commit func(*bbolt.Tx) error
@@ -77,14 +73,15 @@ func Open(path string, opts Options) (*Store, error) {
 	}
 	s := &Store{
 		db: db, now: opts.Now, retention: opts.Retention,
-		queue: make(chan *write), done: make(chan struct{}),
 		commit: (*bbolt.Tx).Commit,
 	}
 	if err := s.prepare(); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	go s.writer()
+	s.line.drained = make(chan struct{})
+	s.line.timer = time.AfterFunc(time.Hour, s.lingered)
+	s.line.timer.Stop()
 	return s, nil
 }
 
@@ -110,13 +107,7 @@ func (s *Store) prepare() error {
 // Close waits for the writes that are queued, then closes the file. What comes
 // later fails. Closing twice is no error.
 func (s *Store) Close() error {
-	s.gate.Lock() // waits for senders, and keeps new ones out
-	if !s.closed {
-		s.closed = true
-		close(s.queue)
-	}
-	s.gate.Unlock()
-	<-s.done
+	s.drain()
 	return s.db.Close()
 }
 

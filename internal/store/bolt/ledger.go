@@ -64,7 +64,9 @@ func (s *Store) Settle(ctx context.Context, v *limit.Settlement) error {
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, func(t *txn) error { return t.settle(*v, rec, s.now(), s.cutoff()) })
+	w := newWrite(ctx, func(t *txn) error { return t.settle(*v, rec, s.now(), s.cutoff()) })
+	w.patient = true
+	return s.commitWrite(w)
 }
 
 func (t *txn) settle(v limit.Settlement, rec *record, now, cutoff time.Time) error {

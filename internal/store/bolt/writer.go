@@ -3,6 +3,9 @@ package bolt
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
+	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -35,69 +38,177 @@ func (t *txn) delete(bucket, key []byte) error {
 	return nil
 }
 
-// write is an operation that waits for the writer.
+// write is an operation on its way to the disk.
 type write struct {
 	ctx context.Context
 	run func(*txn) error // may be called more than once, in transactions that came to nothing
-	err error
-	end chan struct{} // closed when err is final
+	// patient: nobody waits for it, so it may wait for another's commit.
+	patient bool
+
+	err  error
+	end  chan struct{} // closed when err is final
+	lead chan struct{} // closed when it is its caller's turn to commit
+}
+
+func newWrite(ctx context.Context, run func(*txn) error) *write {
+	return &write{ctx: ctx, run: run, end: make(chan struct{}), lead: make(chan struct{})}
 }
 
 var errClosed = errors.New("the store is closed")
 
+// line is where writes wait to be committed. One caller at a time leads: it commits
+// everything that waits, its own write among it, in one transaction, and then
+// appoints the next. A sync to disk takes longer than any operation, so callers
+// share it; and a lone caller waits for nobody and changes no goroutine.
+type line struct {
+	mu      sync.Mutex
+	waiting []*write
+	led     bool
+	closed  bool
+	drained chan struct{} // closed when nothing waits any more after closed
+	timer   *time.Timer   // runs while only patient writes wait
+}
+
+// lingering is how long writes that nobody waits for wait for a commit to share.
+// A settlement then costs the next call's reservation no sync of its own; what is
+// lost in a crash meanwhile is what a crash before the settlement would lose.
+const lingering = 2 * time.Millisecond
+
 // write has the operation run in a transaction, together with others, and waits
-// until it is on disk. An operation whose context ends before the writer takes it
+// until it is on disk. An operation whose context ends before a leader takes it
 // is not run. After that the context has no say: the commit takes a moment only,
 // and a caller that knows what became of its call is better off than one that left.
 func (s *Store) write(ctx context.Context, run func(*txn) error) error {
-	w := &write{ctx: ctx, run: run, end: make(chan struct{})}
-	if err := s.enqueue(w); err != nil {
+	return s.commitWrite(newWrite(ctx, run))
+}
+
+func (s *Store) commitWrite(w *write) error {
+	if err := w.ctx.Err(); err != nil {
 		return err
 	}
-	<-w.end
+	leads, err := s.join(w)
+	if err != nil {
+		return err
+	}
+	if leads {
+		s.lead()
+		return w.err
+	}
+	select {
+	case <-w.end:
+	case <-w.lead:
+		s.lead()
+	case <-w.ctx.Done():
+		if s.leave(w) {
+			return w.ctx.Err()
+		}
+		select {
+		case <-w.end:
+		case <-w.lead:
+			s.lead()
+		}
+	}
 	return w.err
 }
 
-func (s *Store) enqueue(w *write) error {
-	s.gate.RLock()
-	defer s.gate.RUnlock()
-	if s.closed {
-		return unavailable(errClosed)
+// join puts the write into the line and reports whether its caller is to lead.
+func (s *Store) join(w *write) (leads bool, err error) {
+	l := &s.line
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false, unavailable(errClosed)
 	}
+	l.waiting = append(l.waiting, w)
+	switch {
+	case l.led:
+	case !w.patient:
+		l.led = true
+		return true, nil
+	case len(l.waiting) == 1:
+		l.timer.Reset(lingering)
+	}
+	return false, nil
+}
+
+// leave takes a write out of the line that no leader has taken, and whose caller
+// was not appointed; it reports whether it did.
+func (s *Store) leave(w *write) bool {
+	l := &s.line
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	select {
-	case s.queue <- w:
-		return nil
-	case <-w.ctx.Done():
-		return w.ctx.Err()
+	case <-w.lead:
+		return false
+	default:
+	}
+	for i := range l.waiting {
+		if l.waiting[i] == w {
+			l.waiting = append(l.waiting[:i:i], l.waiting[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// lead commits what waits and passes the lead on.
+func (s *Store) lead() {
+	l := &s.line
+	l.mu.Lock()
+	l.timer.Stop()
+	batch := l.waiting
+	l.waiting = nil
+	l.mu.Unlock()
+	for len(batch) > 0 {
+		batch = s.attempt(batch)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range l.waiting {
+		if !w.patient || l.closed {
+			close(w.lead)
+			return
+		}
+	}
+	l.led = false
+	switch {
+	case len(l.waiting) > 0:
+		l.timer.Reset(lingering)
+	case l.closed:
+		close(l.drained)
 	}
 }
 
-// writer commits everything that waits in one transaction, then everything that
-// came meanwhile in the next. A sync to disk takes longer than any operation, so
-// callers share it; and a lone caller waits for nobody, as there is no timer.
-func (s *Store) writer() {
-	defer close(s.done)
-	for w := range s.queue {
-		for batch := s.gather(w); len(batch) > 0; {
-			batch = s.attempt(batch)
-		}
+// lingered leads for patient writes that found no commit to share.
+func (s *Store) lingered() {
+	l := &s.line
+	l.mu.Lock()
+	idle := l.led || len(l.waiting) == 0
+	if !idle {
+		l.led = true
+	}
+	l.mu.Unlock()
+	if !idle {
+		s.lead()
 	}
 }
 
-// gather takes what waits beside first.
-func (s *Store) gather(first *write) []*write {
-	batch := []*write{first}
-	for {
-		select {
-		case w, ok := <-s.queue:
-			if !ok {
-				return batch
-			}
-			batch = append(batch, w)
-		default:
-			return batch
+// drain keeps new writes out and returns when those in the line are on disk.
+func (s *Store) drain() {
+	l := &s.line
+	l.mu.Lock()
+	first := !l.closed
+	l.closed = true
+	if first && !l.led {
+		if len(l.waiting) > 0 {
+			l.led = true
+			close(l.waiting[0].lead)
+		} else {
+			close(l.drained)
 		}
 	}
+	l.mu.Unlock()
+	<-l.drained
 }
 
 // attempt runs the batch in one transaction and answers. Operations decide before
@@ -117,7 +228,7 @@ func (s *Store) attempt(batch []*write) (rest []*write) {
 			continue
 		}
 		before := t.writes
-		if w.err = w.run(t); w.err != nil && t.writes > before {
+		if w.err = protect(w.run, t); w.err != nil && t.writes > before {
 			close(w.end)
 			return append(batch[:i:i], batch[i+1:]...)
 		}
@@ -137,6 +248,18 @@ func (s *Store) attempt(batch []*write) (rest []*write) {
 		close(w.end)
 	}
 	return nil
+}
+
+// protect turns a panic into an error: the leader of a batch runs what belongs to
+// others, and must pass the lead on whatever happens.
+func protect(run func(*txn) error, t *txn) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			t.writes++ // it may have written
+			err = broken("operation", fmt.Errorf("panic: %v", v))
+		}
+	}()
+	return run(t)
 }
 
 // answer gives all of the batch the same error.
