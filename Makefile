@@ -84,5 +84,26 @@ $(SAM_ENV)/installed: tools/sam/requirements.txt
 	$(SAM_ENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
+# e2e: the official SDKs for Go, Node and Python against the built programs, and
+# aimock as an upstream. e2e-deps installs what that needs besides Go: Node 20 or
+# later and Python 3.10 or later have to be there.
+
+SDK_ENV = .build/sdk/venv
+
+.PHONY: e2e-deps e2e
+e2e-deps: tools/dynoxide/node_modules tools/sdk/node_modules $(SDK_ENV)/installed
+
+e2e:
+	TOLLGATE_REQUIRE_E2E=1 go test -count=1 ./internal/e2e
+
+tools/sdk/node_modules: tools/sdk/package-lock.json
+	npm ci --prefix tools/sdk --no-audit --no-fund
+	@touch $@
+
+$(SDK_ENV)/installed: tools/sdk/requirements.txt
+	python3 -m venv $(SDK_ENV)
+	$(SDK_ENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 .build:
 	mkdir -p $@
