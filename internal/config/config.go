@@ -57,11 +57,11 @@ func Read(get func(string) string) (Config, error) {
 		UsageTable:       get("USAGE_TABLE"),
 		KMSKeyID:         get("KMS_KEY_ID"),
 		ProxyTimeout:     r.duration("PROXY_TIMEOUT", 600*time.Second),
-		MaxBody:          r.integer("MAX_BODY_BYTES", 32<<20, 1),
+		MaxBody:          r.integer("MAX_BODY_BYTES", 32<<20, 1, 1<<30),
 		Level:            r.level("LOGGING_LEVEL"),
 		CORSOrigins:      r.list("CORS_ALLOWED_ORIGINS", "*"),
 		RemoveUserAgent:  r.boolean("REMOVE_USER_AGENT"),
-		Retention:        time.Duration(r.integer("EVENT_RETENTION_DAYS", 90, 0)) * 24 * time.Hour,
+		Retention:        time.Duration(r.integer("EVENT_RETENTION_DAYS", 90, 0, 100*365)) * 24 * time.Hour,
 		MetricsNamespace: get("METRICS_NAMESPACE"),
 		AdminPass:        secret.NewText(get("ADMIN_PASS")),
 	}
@@ -71,11 +71,11 @@ func Read(get func(string) string) (Config, error) {
 // RequireAWS reports what a function cannot run without.
 func (c *Config) RequireAWS() error {
 	var faults []error
-	for name, value := range map[string]string{
-		"GATEWAY_TABLE": c.GatewayTable, "USAGE_TABLE": c.UsageTable, "KMS_KEY_ID": c.KMSKeyID,
+	for _, v := range []struct{ name, value string }{
+		{"GATEWAY_TABLE", c.GatewayTable}, {"USAGE_TABLE", c.UsageTable}, {"KMS_KEY_ID", c.KMSKeyID},
 	} {
-		if value == "" {
-			faults = append(faults, fmt.Errorf("%s is not set", name))
+		if v.value == "" {
+			faults = append(faults, fmt.Errorf("%s is not set", v.name))
 		}
 	}
 	return errors.Join(faults...)
@@ -99,18 +99,19 @@ func (r *reader) duration(name string, preset time.Duration) time.Duration {
 	d, err := time.ParseDuration(v)
 	if err != nil || d <= 0 {
 		r.fault(name, "it must be a duration above zero, such as 600s")
+		return preset
 	}
 	return d
 }
 
-func (r *reader) integer(name string, preset, least int64) int64 {
+func (r *reader) integer(name string, preset, least, most int64) int64 {
 	v := r.get(name)
 	if v == "" {
 		return preset
 	}
 	n, err := strconv.ParseInt(v, 10, 64)
-	if err != nil || n < least || n > 1<<40 {
-		r.fault(name, fmt.Sprintf("it must be a whole number of at least %d", least))
+	if err != nil || n < least || n > most {
+		r.fault(name, fmt.Sprintf("it must be a whole number from %d to %d", least, most))
 		return preset
 	}
 	return n

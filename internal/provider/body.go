@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
 
@@ -26,7 +27,7 @@ func members(body []byte, want map[string]bool) (map[string]gjson.Result, error)
 	if tooDeep(body) {
 		return nil, invalid("invalid_json", "", "The JSON body is nested more than %d levels deep.", maxDepth)
 	}
-	if !gjson.ValidBytes(body) {
+	if !gjson.ValidBytes(body) || !utf8.Valid(body) { // what is no UTF-8 every reader mends in its own way
 		return nil, invalid("invalid_json", "", "The body is not valid JSON.")
 	}
 	root := gjson.ParseBytes(body)
@@ -84,9 +85,26 @@ func text(m map[string]gjson.Result, name string) (string, error) {
 	return v.String(), nil
 }
 
-// amount is a number of tokens or copies, rounded up; 0 if it is absent, not a
-// number or not positive. A value that makes no sense is left to the provider to
-// refuse: here it only must not lower a bound.
+// numbers are the wanted members that multiply or cap what a call may cost.
+var numbers = []string{"max_tokens", "max_completion_tokens", "max_output_tokens", "max_tool_calls", "n", "best_of", "partial_images"}
+
+// typed refuses members of a type that the APIs do not take. Some servers turn
+// "5" into 5 and "yes" into true; then what was bounded here is not what runs.
+func typed(m map[string]gjson.Result) error {
+	for _, name := range numbers {
+		if v, ok := m[name]; ok && v.Type != gjson.Number && v.Type != gjson.Null {
+			return invalid("invalid_type", name, "The member %q must be a number.", name)
+		}
+	}
+	if v, ok := m["stream"]; ok && !v.IsBool() && v.Type != gjson.Null {
+		return invalid("invalid_type", "stream", "The member \"stream\" must be true or false.")
+	}
+	return nil
+}
+
+// amount is a number of tokens or copies, rounded up; 0 if it is absent or not
+// positive. A value that makes no sense is left to the provider to refuse: here
+// it only must not lower a bound.
 func amount(v gjson.Result) int64 {
 	if v.Type != gjson.Number || !(v.Num > 0) {
 		return 0
@@ -107,45 +125,69 @@ type survey struct {
 const surveyDepth = 16
 
 func (s *survey) walk(v gjson.Result, depth int) {
-	if depth > surveyDepth {
+	switch {
+	case depth > surveyDepth:
 		s.opaque = true
-		return
+	case v.IsObject():
+		s.object(v, depth)
+	case v.IsArray():
+		v.ForEach(func(_, e gjson.Result) bool {
+			s.walk(e, depth+1)
+			return true
+		})
 	}
-	if !v.IsObject() && !v.IsArray() {
-		return
-	}
+}
+
+// object looks at one part of the input, and below it.
+func (s *survey) object(v gjson.Result, depth int) {
+	named, shown := int64(0), int64(0) // pictures by type and by member
 	// ForEach and not Get: where a member stands twice, both are looked at.
-	object := v.IsObject()
 	v.ForEach(func(k, e gjson.Result) bool {
-		if object {
-			s.member(k.String(), e)
+		switch k.String() {
+		case "type":
+			named += s.kind(e.String())
+		case "image_url":
+			if e.Type != gjson.Null {
+				shown++
+				s.data += inline(e)
+			}
+		case "file_id", "file_ids", "file_data", "file_url":
+			s.opaque = s.opaque || e.Type != gjson.Null
+		case "input_audio":
+			n := int64(len(e.Get("data").String()))
+			s.audio += n
+			s.data += n
+		case "audio":
+			// An assistant turn that refers to audio of an earlier answer.
+			s.opaque = s.opaque || e.Get("id").Exists()
 		}
 		s.walk(e, depth+1)
 		return true
 	})
+	// Some servers take a part for what its members say, type or no type.
+	s.images += max(named, shown)
 }
 
-func (s *survey) member(name string, v gjson.Result) {
+// kind looks at the type of a part, and is 1 for a picture.
+func (s *survey) kind(name string) int64 {
 	switch name {
-	case "type":
-		switch v.String() {
-		case "image_url", "input_image", "image_file", "computer_screenshot":
-			s.images++
-		case "file", "input_file", "item_reference", "input_video":
-			s.opaque = true
-		}
-	case "file_id", "file_ids", "file_data", "file_url":
-		s.opaque = s.opaque || v.Type != gjson.Null
-	case "image_url", "url":
-		if u := v.String(); strings.HasPrefix(u, "data:") {
-			s.data += int64(len(u))
-		}
-	case "input_audio":
-		n := int64(len(v.Get("data").String()))
-		s.audio += n
-		s.data += n
-	case "audio":
-		// An assistant turn that refers to audio of an earlier answer.
-		s.opaque = s.opaque || v.Get("id").Exists()
+	case "image_url", "input_image", "image_file", "computer_screenshot":
+		return 1
+	case "file", "input_file", "item_reference", "image_generation_call", "compaction",
+		"input_video", "video_url", "audio_url":
+		s.opaque = true
 	}
+	return 0
+}
+
+// inline is the length of a data URL, given by itself or as {"url": …}; 0 for
+// any other. Only what is counted as a picture may be taken off the text.
+func inline(v gjson.Result) int64 {
+	if v.IsObject() {
+		v = v.Get("url")
+	}
+	if u := v.String(); strings.HasPrefix(u, "data:") {
+		return int64(len(u))
+	}
+	return 0
 }

@@ -114,9 +114,9 @@ func (m *Members) text(p []byte) int {
 
 func (m *Members) addKey(p []byte) {
 	k := &m.key[m.depth-1]
-	if len(*k) < 64 { // longer than any wanted name: cut, it will not match
-		*k = append(*k, p...)
-	}
+	// 64 bytes are more than any wanted name has: a longer key is cut, and will
+	// not match.
+	*k = append(*k, p[:min(len(p), max(64-len(*k), 0))]...)
 }
 
 // structure consumes one byte outside of strings.
@@ -184,7 +184,7 @@ func (m *Members) begin() {
 	for i, w := range m.want {
 		match := false
 		if m.depth == 1 {
-			match = w == string(m.key[0])
+			match = w == string(m.key[0]) && !bytes.Contains(m.key[0], []byte("."))
 		} else if n := len(m.key[0]); len(w) > n+1 && w[n] == '.' {
 			match = w[:n] == string(m.key[0]) && w[n+1:] == string(m.key[1])
 		}

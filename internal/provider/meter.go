@@ -1,9 +1,6 @@
 package provider
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // Meter reads along while an answer is relayed, and remembers what it says about
 // the call: usage, model, service tier, errors inside of a stream.
@@ -23,7 +20,8 @@ type Meter struct {
 	out   []byte
 
 	copied []byte // the beginning of the answer, for counting tokens in it
-	short  bool   // copied is all of it
+	whole  bool   // copied is all of it
+	inside bool   // the answer ended inside of an event
 	failed bool   // the stream carried an error
 	done   bool   // the stream ended as its protocol says
 }
@@ -46,7 +44,7 @@ func NewMeter(c *Call, events bool) *Meter {
 	if events && c.HideUsage {
 		want = append([]string{"choices"}, caught...)
 	}
-	return &Meter{call: c, events: events, short: true,
+	return &Meter{call: c, events: events, whole: true,
 		current: NewMembers(want...), all: NewMembers(want...)}
 }
 
@@ -87,6 +85,7 @@ func (m *Meter) End() []byte {
 		m.current.reset()
 		return nil
 	}
+	m.inside = !m.lines.fresh()
 	m.lines.end(m.data)
 	m.endEvent()
 	held := m.held
@@ -96,7 +95,7 @@ func (m *Meter) End() []byte {
 
 func (m *Meter) copy(p []byte) {
 	if room := maxCopied - len(m.copied); len(p) > room {
-		p, m.short = p[:room], false
+		p, m.whole = p[:room], false
 	}
 	m.copied = append(m.copied, p...)
 }
@@ -118,7 +117,7 @@ func (m *Meter) endEvent() bool {
 	case kind == "response.completed", kind == "response.incomplete":
 		m.done = true
 	}
-	m.done = m.done || m.lines.last == "[DONE]"
+	m.done = m.done || m.lines.done
 	m.all.merge(m.current)
 	m.current.reset()
 	return hide
@@ -130,8 +129,13 @@ func (m *Meter) Failed() bool { return m.failed }
 // Done reports whether the stream said that it is complete.
 func (m *Meter) Done() bool { return m.done }
 
-// MidEvent reports whether what was passed so far ends inside of an event.
-func (m *Meter) MidEvent() bool { return m.events && !m.lines.fresh() }
+// MidEvent reports whether what Pass has returned so far ends inside of an event.
+func (m *Meter) MidEvent() bool {
+	if m.events && m.call.HideUsage {
+		return m.loose // all else is held back up to its end
+	}
+	return m.inside || m.events && !m.lines.fresh()
+}
 
 // Members is what was caught of the whole answer. After End.
 func (m *Meter) Members() *Members { return m.all }
@@ -150,7 +154,7 @@ func (m *Meter) either(name string) string {
 }
 
 // Answer is the beginning of the answer and whether it is all of it.
-func (m *Meter) Answer() ([]byte, bool) { return m.copied, m.short }
+func (m *Meter) Answer() ([]byte, bool) { return m.copied, m.whole }
 
 // lines takes server-sent events apart, whatever pieces they arrive in. Lines end
 // with LF, CRLF or CR.
@@ -159,10 +163,10 @@ type lines struct {
 	value  bool   // past the colon
 	spaced bool   // the one space after the colon may still come
 	isData bool
-	cr     bool // the last byte was CR: LF would belong to it
-	any    bool // the event has lines
-	last   string
+	cr     bool   // the last byte was CR: LF would belong to it
+	any    bool   // the event has lines
 	start  []byte // beginning of the last data line
+	done   bool   // a data line was "[DONE]"
 }
 
 // fresh reports whether the next byte begins an event.
@@ -237,17 +241,17 @@ func (l *lines) payload(p []byte, data func([]byte)) {
 	data(p)
 }
 
-// line ends a line and reports whether it was the blank one that ends an event.
+// line ends a line and reports whether it was a blank one, which ends an event. A
+// second blank line ends an event that has nothing.
 func (l *lines) line(data func([]byte)) bool {
 	blank := !l.value && len(l.field) == 0
 	if l.value && l.isData {
-		l.last = strings.TrimSpace(string(l.start))
+		l.done = l.done || string(bytes.TrimSpace(l.start)) == "[DONE]"
 		data([]byte{'\n'})
 	}
 	l.field, l.value, l.spaced, l.isData = l.field[:0], false, false, false
-	ended := blank && l.any
 	l.any = !blank
-	return ended
+	return blank
 }
 
 // end ends a last line that has no line end.

@@ -67,6 +67,9 @@ func (o openAI) Parse(e *Endpoint, contentType string, body []byte) (*Call, erro
 	if c.User, err = text(m, "user"); err != nil {
 		return nil, err
 	}
+	if err := typed(m); err != nil {
+		return nil, err
+	}
 	c.Stream = m["stream"].Bool()
 	bound(c, m)
 	if c.Stream && (e.Metering == Chat || e.Metering == Completion) {
@@ -77,7 +80,17 @@ func (o openAI) Parse(e *Endpoint, contentType string, body []byte) (*Call, erro
 
 // wantUsage asks for the stream's usage, which is not sent otherwise.
 func wantUsage(c *Call, options gjson.Result) error {
-	if options.Get("include_usage").Type == gjson.True {
+	asked, times := false, 0
+	options.ForEach(func(k, v gjson.Result) bool {
+		if k.String() == "include_usage" {
+			asked, times = v.Type == gjson.True, times+1
+		}
+		return true
+	})
+	if times > 1 {
+		return invalid("invalid_json", "stream_options", "The member \"stream_options\" has \"include_usage\" more than once.")
+	}
+	if asked {
 		return nil
 	}
 	path, value := "stream_options.include_usage", any(true)
@@ -145,7 +158,7 @@ func bound(c *Call, m map[string]gjson.Result) {
 
 func (b *Bound) chat(m map[string]gjson.Result) {
 	b.CapMember = "max_completion_tokens"
-	if m["max_tokens"].Exists() && !m["max_completion_tokens"].Exists() {
+	if m["max_tokens"].Type == gjson.Number && m["max_completion_tokens"].Type != gjson.Number {
 		b.CapMember = "max_tokens"
 	}
 	b.Output = max(amount(m["max_tokens"]), amount(m["max_completion_tokens"]))
@@ -196,19 +209,36 @@ func (b *Bound) responses(m map[string]gjson.Result) {
 		calls = looseToolCalls
 	}
 	m["tools"].ForEach(func(_, t gjson.Result) bool {
-		switch kind := t.Get("type").String(); {
-		case kind == "function" || kind == "custom":
-		case strings.HasPrefix(kind, "web_search"):
-			b.Opaque, b.Extra.Counts[gateway.WebSearches] = true, calls
-		case kind == "file_search":
-			b.Opaque, b.Extra.Counts[gateway.FileSearches] = true, calls
-		case kind == "mcp":
-			b.Opaque = true
-		default: // containers, image generation, computers: billed by more than tokens
-			b.Opaque, b.Unbounded = true, true
+		kinds := 0
+		t.ForEach(func(k, v gjson.Result) bool {
+			if k.String() == "type" {
+				b.tool(v.String(), calls)
+				kinds++
+			}
+			return true
+		})
+		if kinds != 1 {
+			b.tool("", calls) // readers differ in what it is
 		}
 		return true
 	})
+}
+
+// tool takes in what a tool of the responses API may cost beside the tokens of
+// one turn.
+func (b *Bound) tool(kind string, calls int64) {
+	switch {
+	case kind == "function" || kind == "custom" || kind == "local_shell" || kind == "apply_patch":
+		// Run by the caller.
+	case strings.HasPrefix(kind, "web_search"):
+		b.Opaque, b.Extra.Counts[gateway.WebSearches] = true, calls
+	case kind == "file_search":
+		b.Opaque, b.Extra.Counts[gateway.FileSearches] = true, calls
+	case kind == "mcp":
+		b.Opaque = true
+	default: // containers, image generation, computers: billed by more than tokens
+		b.Opaque, b.Unbounded = true, true
+	}
 }
 
 // tokensPerPicture is the most output tokens that one generated picture takes.

@@ -19,11 +19,11 @@ func (o openAI) Usage(c *Call, m *Members) (gateway.Usage, bool) {
 	known := true
 	switch {
 	case usage.Get("type").String() == "duration":
-		u.Counts[gateway.AudioMillis] = millis(usage.Get("seconds"))
+		u.Counts[gateway.AudioMillis], known = millis(usage.Get("seconds"))
 	case usage.IsObject():
 		known = tokens(&u, c, usage)
 	case c.Endpoint.Metering == Transcription && m.Get("duration").Exists():
-		u.Counts[gateway.AudioMillis] = millis(m.Get("duration"))
+		u.Counts[gateway.AudioMillis], known = millis(m.Get("duration"))
 	case c.Bound.Exact, c.Endpoint.Metering == Image:
 		u = c.Bound.Extra
 		known = !u.IsZero()
@@ -53,9 +53,9 @@ func searches(u *gateway.Usage, c *Call, m *Members) {
 // tokens reads a usage object of either naming: prompt and completion tokens, or
 // input and output tokens.
 func tokens(u *gateway.Usage, c *Call, usage gjson.Result) bool {
-	in, inName := either(usage, "prompt_tokens", "input_tokens")
-	out, _ := either(usage, "completion_tokens", "output_tokens")
-	if !inName {
+	in, inKnown := either(usage, "prompt_tokens", "input_tokens")
+	out, outKnown := either(usage, "completion_tokens", "output_tokens")
+	if !inKnown || !outKnown && c.Endpoint.Metering != Embeddings {
 		return false
 	}
 	details := first(usage, "prompt_tokens_details", "input_tokens_details", "input_token_details")
@@ -77,7 +77,9 @@ func tokens(u *gateway.Usage, c *Call, usage gjson.Result) bool {
 
 	details = first(usage, "completion_tokens_details", "output_tokens_details", "output_token_details")
 	u.Reasoning = count(details.Get("reasoning_tokens"))
-	out = max(out, u.Reasoning) // some count reasoning beside the completion
+	if u.Reasoning > out { // so it was counted beside the completion
+		out += u.Reasoning
+	}
 	n[gateway.OutputAudio] = min(count(details.Get("audio_tokens")), out)
 	n[gateway.OutputImage] = min(count(details.Get("image_tokens")), out-n[gateway.OutputAudio])
 	n[gateway.Output] = out - n[gateway.OutputAudio] - n[gateway.OutputImage]
@@ -93,9 +95,10 @@ func tokens(u *gateway.Usage, c *Call, usage gjson.Result) bool {
 	return true
 }
 
+// either is a count under one of its names, and whether it is there and makes sense.
 func either(v gjson.Result, names ...string) (int64, bool) {
 	r := first(v, names...)
-	return count(r), r.Type == gjson.Number
+	return count(r), r.Type == gjson.Number && r.Num >= 0
 }
 
 func first(v gjson.Result, names ...string) gjson.Result {
@@ -116,12 +119,13 @@ func count(v gjson.Result) int64 {
 	return int64(math.Min(v.Num, 1<<40))
 }
 
-func millis(v gjson.Result) int64 {
+// millis is a number of seconds in milliseconds, rounded up, and whether it is one.
+func millis(v gjson.Result) (int64, bool) {
 	if v.Type == gjson.String { // some send "61.9"
 		v = gjson.Parse(v.String())
 	}
-	if v.Type != gjson.Number || !(v.Num > 0) {
-		return 0
+	if v.Type != gjson.Number || !(v.Num >= 0) {
+		return 0, false
 	}
-	return int64(math.Ceil(math.Min(v.Num, 1<<32) * 1000))
+	return int64(math.Ceil(math.Min(v.Num, 1<<32) * 1000)), true
 }

@@ -75,6 +75,9 @@ func (r *Router) Endpoints() []*Endpoint {
 // upstream. A slash at the end does not matter. An unknown path or method is
 // NotFound; a path that means something else once decoded ("..", an encoded slash
 // or question mark) is Invalid.
+//
+// Segments are compared as the provider will read them, decoded: "/threads/%72uns"
+// is the endpoint /threads/runs, and not a thread of that name.
 func (r *Router) Match(method, escapedPath string) (*Endpoint, string, error) {
 	segs := strings.Split(strings.Trim(escapedPath, "/"), "/")
 	if len(segs) > 32 {
@@ -83,16 +86,16 @@ func (r *Router) Match(method, escapedPath string) (*Endpoint, string, error) {
 	var params []string
 	n := &r.root
 	for _, seg := range segs {
+		value, err := url.PathUnescape(seg)
 		// A static segment wins over a parameter at the same place; the table
 		// has no two rows that need backtracking (TestTable).
-		if next := n.static[seg]; next != nil {
+		if next := n.static[value]; next != nil {
 			n = next
 			continue
 		}
 		if n.param == nil {
 			return nil, "", errNoRoute
 		}
-		value, err := url.PathUnescape(seg)
 		if err != nil || !safeSegment(value) {
 			return nil, "", &gateway.Error{Kind: gateway.Invalid, Code: "invalid_path",
 				Message: "The path holds an id with characters that no id has."}

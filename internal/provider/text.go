@@ -1,7 +1,7 @@
 package provider
 
 import (
-	"bytes"
+	"strings"
 
 	"github.com/tidwall/gjson"
 )
@@ -84,12 +84,26 @@ func AnswerText(answer []byte, events bool) []string {
 		gather(gjson.ParseBytes(answer), "", &texts, 0)
 		return texts
 	}
-	for line := range bytes.Lines(answer) {
-		if data, ok := bytes.CutPrefix(line, []byte("data:")); ok && gjson.ValidBytes(bytes.TrimSpace(data)) {
-			gather(gjson.ParseBytes(data), "", &texts, 0)
+	var l lines
+	var event []byte
+	data := func(p []byte) { event = append(event, p...) }
+	end := func(int) {
+		if v := gjson.ParseBytes(event); gjson.ValidBytes(event) && isDelta(v) {
+			gather(v, "", &texts, 0)
 		}
+		event = event[:0]
 	}
+	l.feed(answer, data, end)
+	l.end(data)
+	end(0)
 	return texts
+}
+
+// isDelta reports whether an event brings new text. Events that name their type
+// say the same text again when a part, an item or the answer is complete.
+func isDelta(v gjson.Result) bool {
+	kind := v.Get("type")
+	return kind.Type != gjson.String || strings.HasSuffix(kind.String(), "delta")
 }
 
 func gather(v gjson.Result, name string, texts *[]string, depth int) {

@@ -92,7 +92,7 @@ func (x *exchange) newClaim(ctx context.Context) *limit.Claim {
 		Version:        x.entry.key.Version,
 		Limits:         x.entry.limits,
 		Tokens:         x.quote.size(),
-		Cost:           x.quote.cost(),
+		Cost:           x.quote.reserve(&x.entry.key),
 		At:             now,
 		Expires:        expires,
 		IdempotencyKey: x.r.Header.Get("Idempotency-Key"),
@@ -121,6 +121,7 @@ func decided(err error) bool {
 
 // renew takes the call through its checks again under a changed configuration.
 func (x *exchange) renew(ctx context.Context) error {
+	x.server.directory.discard(x.entry)
 	if err := x.refresh(ctx, x.server.Now()); err != nil {
 		return err
 	}

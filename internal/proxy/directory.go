@@ -118,6 +118,16 @@ func (d *directory) load(ctx context.Context, hash string) (*entry, error) {
 	return e, nil
 }
 
+// discard forgets an entry that has proved to be out of date, whatever the clock
+// says of its age.
+func (d *directory) discard(e *entry) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.entries[e.key.Hash] == e {
+		delete(d.entries, e.key.Hash)
+	}
+}
+
 func (d *directory) forget(hash string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -57,7 +57,13 @@ func (x *exchange) dispatch(ctx context.Context) error {
 	if err != nil {
 		return x.upstreamError(ctx, err)
 	}
-	if s := x.response.StatusCode; s >= 300 && s < 400 {
+	switch s := x.response.StatusCode; {
+	case s < 200:
+		x.response.Body.Close()
+		return &gateway.Error{Kind: gateway.BadGateway, Code: "upstream_unreachable", NoRetry: true,
+			Message: "The provider switched to another protocol, which was not asked for."}
+	case s >= 300 && s < 400 && s != http.StatusNotModified:
+		x.response.Body.Close()
 		return &gateway.Error{Kind: gateway.BadGateway, Code: "upstream_redirect", NoRetry: true,
 			Message: "The provider answered with a redirect, which is not followed. An operator should set the provider setting's url to its target."}
 	}

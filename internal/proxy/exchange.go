@@ -141,13 +141,13 @@ func (x *exchange) readBody() ([]byte, error) {
 	if n == 0 {
 		return nil, nil
 	}
-	src := &patientReader{x.r.Body, http.NewResponseController(x.w)}
-	defer src.release()
+	src := &patientReader{x.r.Body, x}
 	if n > 0 {
 		body := make([]byte, n)
 		if _, err := io.ReadFull(src, body); err != nil {
 			return nil, cutBody(err)
 		}
+		x.release()
 		return body, nil
 	}
 	body, err := io.ReadAll(io.LimitReader(src, limit+1))
@@ -157,6 +157,7 @@ func (x *exchange) readBody() ([]byte, error) {
 	if int64(len(body)) > limit {
 		return nil, tooLarge
 	}
+	x.release()
 	return body, nil
 }
 
@@ -165,22 +166,29 @@ func cutBody(err error) error {
 		Message: "The request body did not arrive whole."}
 }
 
-// patience is how long a caller may take to send, or to take, the next piece.
-const patience = 30 * time.Second
-
 // patientReader gives up on a caller who stops sending.
 type patientReader struct {
 	io.Reader
-	conn *http.ResponseController
+	x *exchange
 }
 
 func (p *patientReader) Read(b []byte) (int, error) {
-	// Not every server has deadlines; Lambda has the whole body already.
-	_ = p.conn.SetReadDeadline(time.Now().Add(patience))
+	p.x.expectBody()
 	return p.Reader.Read(b)
 }
 
-func (p *patientReader) release() { _ = p.conn.SetReadDeadline(time.Time{}) }
+// expectBody gives the caller so long for the next piece of the body. The limit
+// stands until the body is whole: a server waits for the rest of a body also to
+// refuse the call.
+func (x *exchange) expectBody() {
+	if x.r.ContentLength != 0 {
+		// Not every server has deadlines; Lambda has the whole body already.
+		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(x.server.patience))
+	}
+}
+
+// release lets the connection wait for as long as the answer takes.
+func (x *exchange) release() { _ = http.NewResponseController(x.w).SetReadDeadline(time.Time{}) }
 
 // credential is the key that the caller sent: the first of x-api-key, api-key
 // and the second word of Authorization, whatever its scheme.

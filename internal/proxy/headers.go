@@ -81,6 +81,8 @@ func answerHeader(out, in http.Header) {
 		case hopByHop[name] || named[name] || strings.HasPrefix(name, "Access-Control-"):
 		case name == "X-Request-Id" || name == "Request-Id":
 			out["X-Upstream-Request-Id"] = values
+		case name == "Vary":
+			out[name] = append(out[name], values...) // beside our own
 		default:
 			out[name] = values
 		}

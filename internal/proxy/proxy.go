@@ -57,6 +57,7 @@ type Server struct {
 	Config
 	router    *provider.Router
 	directory *directory
+	patience  time.Duration // how long a caller may take to send, or to take, the next piece
 }
 
 // New returns a server. It does no work that the first call could do.
@@ -71,6 +72,7 @@ func New(c Config) *Server {
 		Config:    c,
 		router:    provider.NewRouter(c.Vendors...),
 		directory: newDirectory(c.Store, c.Box, c.Now),
+		patience:  30 * time.Second,
 	}
 }
 
@@ -93,6 +95,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// has its last byte.
 	defer afterwork.Do(r.Context(), x.settle)
 	defer x.rescue()
+	x.expectBody()
 	if err := x.run(r.Context()); err != nil {
 		x.fail(err)
 	}

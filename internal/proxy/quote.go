@@ -147,13 +147,28 @@ func (q *quote) cost() gateway.NanoUSD {
 	return q.model.Worst(q.bound)
 }
 
-// size is the worst case in tokens.
-func (q *quote) size() int64 {
-	out := q.bound.Output
-	if out > 0 && q.bound.Copies > math.MaxInt32/max(out/math.MaxInt32, 1) {
-		return math.MaxInt64 / 4
+// nonsense is more than any call costs. What asks for more is refused by its
+// provider; on a key without a cost limit it must not overflow the counter before.
+const nonsense = 1_000_000 * gateway.OneUSD
+
+// reserve is what is to be reserved of cost.
+func (q *quote) reserve(key *gateway.Key) gateway.NanoUSD {
+	if key.HasCostLimit() {
+		return q.cost()
 	}
-	return q.bound.Input + out*q.bound.Copies
+	return min(q.cost(), nonsense)
+}
+
+// size is the worst case in tokens.
+func (q *quote) size() int64 { return q.bound.Input + q.output() }
+
+// output is the most tokens out that all copies have together.
+func (q *quote) output() int64 {
+	const most = math.MaxInt64 / 4 // so that sums do not overflow
+	if out := q.bound.Output; out > 0 && q.bound.Copies > most/out {
+		return most
+	}
+	return q.bound.Output * q.bound.Copies
 }
 
 // fit makes the worst case fit what the limits have left: first by counting the

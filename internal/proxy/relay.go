@@ -61,13 +61,14 @@ func (x *exchange) copy(src io.Reader, flush bool) error {
 		}
 		switch {
 		case err == io.EOF:
-			x.truncated = x.truncated || gone
+			if gone {
+				x.abandoned()
+			}
 			return nil
 		case err != nil:
 			return x.brokenAnswer(err, gone)
 		case gone && x.call.Stream:
-			x.truncated = true
-			x.code = "client_closed_request"
+			x.abandoned()
 			return nil // the deferred Close cancels the upstream call
 		}
 	}
@@ -76,7 +77,7 @@ func (x *exchange) copy(src io.Reader, flush bool) error {
 // send reports whether the caller took the piece.
 func (x *exchange) send(conn *http.ResponseController, p []byte, flush bool) bool {
 	// Not every server has deadlines.
-	_ = conn.SetWriteDeadline(time.Now().Add(patience))
+	_ = conn.SetWriteDeadline(time.Now().Add(x.server.patience))
 	if !x.write(p) {
 		return false
 	}
@@ -93,13 +94,16 @@ func isEventStream(h http.Header) bool {
 	return kind == "text/event-stream"
 }
 
+// abandoned notes that the caller left before the answer ended.
+func (x *exchange) abandoned() { x.truncated, x.code = true, "client_closed_request" }
+
 // brokenAnswer is an answer that the provider did not finish.
 func (x *exchange) brokenAnswer(err error, gone bool) error {
-	x.truncated = true
 	if gone || errors.Is(err, context.Canceled) {
-		x.code = "client_closed_request"
+		x.abandoned()
 		return nil
 	}
+	x.truncated = true
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &gateway.Error{Kind: gateway.Timeout, Err: err, Message: "The provider's answer did not end in time."}
 	}

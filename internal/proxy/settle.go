@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"tollgate/internal/gateway"
@@ -32,7 +34,7 @@ func (x *exchange) settle(ctx context.Context) {
 	defer cancel()
 
 	e := x.event()
-	charged := x.charge(&e)
+	charged := x.chargeSafely(&e)
 	var failure error
 	switch {
 	case x.claim != nil:
@@ -146,6 +148,21 @@ func stored(body []byte, whole, isJSON bool) []byte {
 	return b
 }
 
+// chargeSafely is charge for a vendor that may fall over an answer: then what was
+// reserved stands.
+func (x *exchange) chargeSafely(e *gateway.Event) (charged bool) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		x.err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		e.Refused, e.Basis, e.Tokens, e.Cost = "internal_error", gateway.BasisReserved, x.claim.Tokens, x.claim.Cost
+		charged = true
+	}()
+	return x.charge(e)
+}
+
 // charge fills in what the call consumed and costs, and reports whether that is
 // anything. Unknown is not zero: if the provider did not say, tokens are counted,
 // and if they cannot be, what was reserved stands.
@@ -153,8 +170,8 @@ func (x *exchange) charge(e *gateway.Event) bool {
 	if x.claim == nil || !x.sent || x.endpoint.Metering == provider.Free {
 		return false
 	}
-	if x.response != nil && x.response.StatusCode >= 400 {
-		return false // a provider does not bill what it refused
+	if x.response != nil && (x.response.StatusCode < 200 || x.response.StatusCode >= 300) {
+		return false // a provider does not bill what it refused, or did not do
 	}
 	if x.quote.version != "" {
 		e.Price = x.quote.version
@@ -212,6 +229,10 @@ func (x *exchange) counted() (gateway.Usage, bool) {
 		return u, false
 	}
 	answer, whole := x.meter.Answer()
+	events := isEventStream(x.response.Header)
+	// The text in bytes that are compressed, or are not the JSON they should be,
+	// is not known; it is not none.
+	whole = whole && x.response.Header.Get("Content-Encoding") == "" && (events || json.Valid(answer))
 	texts, extra, ok := provider.RequestText(x.call)
 	if !whole || !ok || x.call.Bound.MediaOut || x.call.Bound.Later {
 		return u, false
@@ -220,11 +241,13 @@ func (x *exchange) counted() (gateway.Usage, bool) {
 	if err != nil {
 		return u, false
 	}
-	out, err := tokenize.Count(provider.AnswerText(answer, isEventStream(x.response.Header))...)
+	out, err := tokenize.Count(provider.AnswerText(answer, events)...)
 	if err != nil {
 		return u, false
 	}
-	u.Counts[gateway.Input] = in + extra
-	u.Counts[gateway.Output] = out
+	// An estimate may err upwards, but not beyond what was possible: that is
+	// what the limits have room for.
+	u.Counts[gateway.Input] = min(in+extra, x.quote.bound.Input)
+	u.Counts[gateway.Output] = min(out, x.quote.output())
 	return u, true
 }

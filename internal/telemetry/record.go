@@ -6,7 +6,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"time"
 
 	"tollgate/internal/gateway"
 )
@@ -80,35 +79,50 @@ func (l *Log) Call(ctx context.Context, e *gateway.Event, cause error) {
 // is a name the caller made up, and counts as "other".
 func (l *Log) metrics(e *gateway.Event) []slog.Attr {
 	model := e.Model
-	if e.Price == "" {
+	if e.Price == "" || model == "" { // a dimension must not be empty
 		model = "other"
 	}
-	type metric struct{ Name, Unit string }
-	type directive struct {
-		Namespace  string
-		Dimensions [][]string
-		Metrics    []metric
+	values := []metric{
+		{"Calls", "Count", slog.IntValue(1)},
+		{"Refused", "Count", slog.IntValue(one(e.Refused != "" && e.Status < 500))},
+		{"Failed", "Count", slog.IntValue(one(e.Status >= 500))},
+		{"Latency", "Milliseconds", slog.Int64Value(e.LatencyMS)},
+		{"CostUSD", "None", slog.Float64Value(e.Cost.USD())},
 	}
-	type envelope struct {
-		Timestamp         int64
-		CloudWatchMetrics []directive
+	if e.FirstMS > 0 { // else there was no first byte, and 0 would spoil the average
+		values = append(values, metric{"FirstByte", "Milliseconds", slog.Int64Value(e.FirstMS)})
 	}
-	refused, failed := 0, 0
-	if e.Refused != "" && e.Status < 500 {
-		refused = 1
-	}
-	if e.Status >= 500 {
-		failed = 1
-	}
-	return []slog.Attr{
-		slog.Any("_aws", envelope{time.Now().UnixMilli(), []directive{{
-			l.Namespace, [][]string{{"Provider", "Model"}}, []metric{
-				{"Calls", "Count"}, {"Refused", "Count"}, {"Failed", "Count"},
-				{"Latency", "Milliseconds"}, {"FirstByte", "Milliseconds"}, {"CostUSD", "None"},
-			}}}}),
+	attrs := []slog.Attr{
+		slog.Any("_aws", envelope{e.At.UnixMilli(), []directive{{l.Namespace, [][]string{{"Provider", "Model"}}, values}}}),
 		slog.String("Provider", e.Provider), slog.String("Model", model),
-		slog.Int("Calls", 1), slog.Int("Refused", refused), slog.Int("Failed", failed),
-		slog.Int64("Latency", e.LatencyMS), slog.Int64("FirstByte", e.FirstMS),
-		slog.Float64("CostUSD", e.Cost.USD()),
 	}
+	for _, m := range values {
+		attrs = append(attrs, slog.Attr{Key: m.Name, Value: m.value})
+	}
+	return attrs
+}
+
+// envelope, directive and metric are the "_aws" member of the Embedded Metric
+// Format, which says what of a line's members are metrics.
+type envelope struct {
+	Timestamp         int64 // milliseconds since 1970
+	CloudWatchMetrics []directive
+}
+
+type directive struct {
+	Namespace  string
+	Dimensions [][]string
+	Metrics    []metric
+}
+
+type metric struct {
+	Name, Unit string
+	value      slog.Value
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -6,7 +6,6 @@ package web
 import (
 	"encoding/json"
 	"errors"
-	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -107,9 +106,15 @@ func retryHeaders(h http.Header, e *gateway.Error) {
 	case e.NoRetry, e.RetryAfter > longestWait:
 		h.Set("X-Should-Retry", "false")
 	case e.RetryAfter > 0:
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
-		h.Set("Retry-After-Ms", strconv.FormatInt(max(e.RetryAfter.Milliseconds(), 1), 10))
+		// Rounded up: a moment too early is another refusal.
+		h.Set("Retry-After", wait(e.RetryAfter, time.Second))
+		h.Set("Retry-After-Ms", wait(e.RetryAfter, time.Millisecond))
 	case e.Kind == gateway.RateLimited, e.Kind == gateway.QuotaExceeded, e.Kind == gateway.Conflict:
 		h.Set("X-Should-Retry", "false")
 	}
+}
+
+// wait is d in whole units, rounded up.
+func wait(d, unit time.Duration) string {
+	return strconv.FormatInt(int64((d+unit-1)/unit), 10)
 }

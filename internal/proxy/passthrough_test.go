@@ -1,0 +1,228 @@
+package proxy_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"testing"
+
+	"tollgate/internal/gateway"
+)
+
+// multipartForm is a form with one file, and its Content-Type.
+func multipartForm(t testing.TB, fields map[string]string, file, name, content string) (body, contentType string) {
+	t.Helper()
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for k, v := range fields {
+		if err := w.WriteField(k, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if file != "" {
+		part, err := w.CreateFormFile(file, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(part, content)
+	}
+	w.Close()
+	return b.String(), w.FormDataContentType()
+}
+
+// R-03 to R-51, R-66 to R-78: every endpoint reaches the provider as it came, with
+// the setting's credential, and its answer comes back as it is.
+func TestEveryEndpoint(t *testing.T) {
+	r := newRig(t)
+	k := r.newKey()
+	endpoints := r.proxy.Endpoints()
+	if len(endpoints) < 74 {
+		t.Fatalf("%d endpoints", len(endpoints))
+	}
+	reply := "{\"id\" : \"x\",\n \"n\":1.0}"
+	r.fake.Override = func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+		w.Header().Set("Content-Type", "application/json; odd=1")
+		w.WriteHeader(http.StatusAccepted)
+		io.WriteString(w, reply)
+		return true
+	}
+	for _, e := range endpoints {
+		t.Run(e.Method+" "+strings.TrimPrefix(e.Pattern, openai), func(t *testing.T) {
+			segs := strings.Split(e.Pattern, "/")
+			for i, s := range segs {
+				if strings.HasPrefix(s, ":") {
+					segs[i] = "id-" + s[1:]
+				}
+			}
+			path := strings.Join(segs, "/")
+			body, contentType := "", ""
+			switch {
+			case e.Form:
+				body, contentType = multipartForm(t, map[string]string{"model": "whisper-1", "purpose": "assistants"}, "file", "a.bin", "\x00\x01bytes")
+			case e.Method == "POST":
+				body, contentType = `{"model":"gpt-4o-mini", "input" : "é", "x":[1.0]}`, "application/json"
+			}
+			req := r.request(k.secret, e.Method, path+"?limit=5&after=x%2Fy", body)
+			if contentType != "" {
+				req.Header.Set("Content-Type", contentType)
+			}
+			a := r.do(req)
+			if a.status != http.StatusAccepted || a.body != reply || a.header.Get("Content-Type") != "application/json; odd=1" {
+				t.Errorf("got %d %q %q", a.status, a.header.Get("Content-Type"), a.body)
+			}
+			got := r.fake.Last()
+			if want := "/v1" + strings.TrimPrefix(path, openai); got.Method != e.Method || got.Path != want || got.Query != "limit=5&after=x%2Fy" {
+				t.Errorf("the provider saw %s %s?%s", got.Method, got.Path, got.Query)
+			}
+			if string(got.Body) != body || got.Header.Get("Content-Type") != contentType || got.Header.Get("Authorization") != "Bearer "+upstreamKey {
+				t.Errorf("the provider saw %q, %v", got.Body, got.Header)
+			}
+		})
+	}
+}
+
+// R-01, R-02, HD-17.
+func TestHealth(t *testing.T) {
+	r := newRig(t)
+	for _, method := range []string{"GET", "POST"} {
+		if a := r.call("", method, "/api/health", ""); a.status != 200 || a.body != "" {
+			t.Errorf("%s: %d %q", method, a.status, a.body)
+		}
+	}
+}
+
+// ER-03: what is not served.
+func TestUnknownURLs(t *testing.T) {
+	r := newRig(t)
+	k := r.newKey()
+	for _, test := range []struct{ method, path string }{
+		{"POST", "/nope"}, {"PUT", chat}, {"POST", openai + "/nosuch"}, {"PUT", "/api/health"}, {"GET", "/"},
+		{"POST", "/api/providers/openai/chat/completions"}, {"POST", openai + "/realtime/sessions"},
+		{"POST", openai + "//chat/completions"}, {"POST", openai + "/../v1/chat/completions"},
+	} {
+		t.Run(test.method+" "+test.path, func(t *testing.T) {
+			r.refused(r.call(k.secret, test.method, test.path, ""), 404, "unknown_url")
+		})
+	}
+}
+
+// ER-04, ER-05: the provider's errors are the caller's, with all that belongs to them.
+func TestUpstreamErrorsPass(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 409, 422, 429, 500, 503, 529} {
+		for contentType, body := range map[string]string{
+			"application/json":         `{"error":{"message":"provider says no","type":"t","param":null,"code":"c"}}`,
+			"text/html; charset=utf-8": "<html>no</html>",
+		} {
+			t.Run(fmt.Sprint(status, " ", contentType), func(t *testing.T) {
+				r := newRig(t, standing)
+				r.fake.Override = func(w http.ResponseWriter, req *http.Request, b []byte) bool {
+					w.Header().Set("Retry-After", "7")
+					w.Header().Set("X-Ratelimit-Remaining-Tokens", "3")
+					w.Header().Set("X-Request-Id", "req_theirs")
+					return answers(status, contentType, body)(w, req, b)
+				}
+				k := r.newKey(limited(perMinute(5)))
+				a := r.chat(k, hello)
+				if a.status != status || a.body != body || a.header.Get("Content-Type") != contentType {
+					t.Errorf("got %d %q %q", a.status, a.header.Get("Content-Type"), a.body)
+				}
+				h := a.header
+				if h.Get("Retry-After") != "7" || h.Get("X-Ratelimit-Remaining-Tokens") != "3" || h.Get("X-Upstream-Request-Id") != "req_theirs" {
+					t.Errorf("headers %v", h)
+				}
+				e := r.event(k)
+				if e.Status != status || e.Cost != 0 || h.Get("X-Request-Id") != e.ID || h.Get("X-Ratelimit-Remaining-Requests") != "4" {
+					t.Errorf("event %+v, headers %v", e, h)
+				}
+			})
+		}
+	}
+}
+
+// HD-16: a compressed answer is metered, and comes back plain.
+func TestCompressedAnswer(t *testing.T) {
+	r := newRig(t)
+	const plain = `{"model":"m","usage":{"prompt_tokens":10,"completion_tokens":20}}`
+	r.fake.Override = func(w http.ResponseWriter, req *http.Request, _ []byte) bool {
+		if req.Header.Get("Accept-Encoding") != "gzip" {
+			t.Errorf("Accept-Encoding %q", req.Header.Get("Accept-Encoding"))
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Type", "application/json")
+		z := gzip.NewWriter(w)
+		io.WriteString(z, plain)
+		z.Close()
+		return true
+	}
+	k := r.newKey()
+	a := r.passed(r.chat(k, hello, "Accept-Encoding: br, zstd"))
+	if a.body != plain || a.header.Get("Content-Encoding") != "" {
+		t.Errorf("got %q %v", a.body, a.header)
+	}
+	if e := r.event(k); e.Cost != 1_000_000 || e.Basis != gateway.BasisReported {
+		t.Errorf("cost %v by %s", e.Cost, e.Basis)
+	}
+	// One that nobody asked for passes as it is; what it holds is not known.
+	r.fake.Override = func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+		w.Header().Set("Content-Encoding", "br")
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, "\x8b\x02\x80nonsense\x03")
+		return true
+	}
+	k = r.newKey()
+	a = r.passed(r.chat(k, hello))
+	if a.body != "\x8b\x02\x80nonsense\x03" || a.header.Get("Content-Encoding") != "br" {
+		t.Errorf("got %q %v", a.body, a.header)
+	}
+	if e := r.event(k); e.Cost != 1_000_000 || e.Basis != gateway.BasisReserved {
+		t.Errorf("cost %v by %s", e.Cost, e.Basis)
+	}
+}
+
+// AP-05 to AP-11: bytes of every kind, both ways.
+func TestBytesPass(t *testing.T) {
+	binary := string([]byte{0, 1, 2, 0xff, 0xfe, '\r', '\n', 0}) + strings.Repeat("\x80z", 40_000)
+	r := newRig(t)
+	k := r.newKey()
+	for _, test := range []struct {
+		name, method, path string
+		fields             map[string]string
+		body               string
+		contentType, reply string
+	}{
+		{"AP-05 upload", "POST", "/files", map[string]string{"purpose": "batch"}, "", "application/json", `{"id":"file-1"}`},
+		{"AP-06 download", "GET", "/files/file-1/content", nil, "", "application/octet-stream", binary},
+		{"AP-07 image edit", "POST", "/images/edits", map[string]string{"model": "gpt-image-1", "prompt": "cat"}, "", "application/json", `{"data":[]}`},
+		{"AP-08 speech", "POST", "/audio/speech", nil, `{"model":"tts-1","input":"hi","voice":"alloy"}`, "audio/mpeg", binary},
+		{"AP-09 json", "POST", "/audio/transcriptions", map[string]string{"model": "whisper-1"}, "", "application/json", `{"text":"hi"}`},
+		{"AP-09 text", "POST", "/audio/transcriptions", map[string]string{"model": "whisper-1", "response_format": "text"}, "", "text/plain; charset=utf-8", "hi\n"},
+		{"AP-09 srt", "POST", "/audio/transcriptions", map[string]string{"model": "whisper-1", "response_format": "srt"}, "", "text/plain; charset=utf-8", "1\r\n00:00:00,000 --> 00:00:01,000\r\nhi\r\n"},
+		{"AP-09 vtt", "POST", "/audio/transcriptions", map[string]string{"model": "whisper-1", "response_format": "vtt"}, "", "text/vtt", "WEBVTT\n\n"},
+		{"AP-10 translation", "POST", "/audio/translations", map[string]string{"model": "whisper-1"}, "", "application/json", `{"text":"hi"}`},
+		{"AP-11 float", "POST", "/embeddings", nil, `{"model":"text-embedding-3-small","input":["a","b"]}`, "application/json", `{"data":[{"embedding":[0.1,-2e-05]}],"usage":{"prompt_tokens":2,"total_tokens":2}}`},
+		{"AP-11 base64", "POST", "/embeddings", nil, `{"model":"text-embedding-3-small","input":[1,2],"encoding_format":"base64"}`, "application/json", `{"data":[{"embedding":"AAAA"}],"usage":{"prompt_tokens":2,"total_tokens":2}}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r.fake.Override = answers(200, test.contentType, test.reply)
+			body, contentType := test.body, "application/json"
+			if test.fields != nil {
+				body, contentType = multipartForm(t, test.fields, "file", "ü.bin", binary)
+			}
+			req := r.request(k.secret, test.method, openai+test.path, body)
+			if body != "" {
+				req.Header.Set("Content-Type", contentType)
+			}
+			a := r.passed(r.do(req))
+			if a.body != test.reply || a.header.Get("Content-Type") != test.contentType {
+				t.Errorf("got %q, %d bytes of %d", a.header.Get("Content-Type"), len(a.body), len(test.reply))
+			}
+			if got := r.fake.Last(); string(got.Body) != body {
+				t.Errorf("the provider saw %d bytes of %d", len(got.Body), len(body))
+			}
+		})
+	}
+}

@@ -1,0 +1,121 @@
+package proxy_test
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"tollgate/internal/gateway"
+	"tollgate/internal/limit"
+	"tollgate/internal/proxy"
+)
+
+// clock stands still until it is moved.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// journal is a log that can be read while it is written.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.String()
+}
+
+// stagedStore is the store with an audience: it counts what the proxy asks, and
+// lets a test stand in for any of it.
+type stagedStore struct {
+	proxy.Store
+
+	mu    sync.Mutex
+	calls []string
+
+	// Each may be set before the proxy is called; it decides whether next runs.
+	reserve func(next func() (limit.Standing, error)) (limit.Standing, error)
+	settle  func(s *limit.Settlement, next func() error) error
+	read    func() error
+}
+
+func (s *stagedStore) note(call string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, call)
+}
+
+// saw reports whether the call was among those since the last take.
+func (s *stagedStore) saw(call string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.calls, call)
+}
+
+// take returns the calls since it was last asked.
+func (s *stagedStore) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	calls := s.calls
+	s.calls = nil
+	return calls
+}
+
+func (s *stagedStore) KeyByHash(ctx context.Context, hash string) (gateway.Key, error) {
+	s.note("KeyByHash")
+	if s.read != nil {
+		if err := s.read(); err != nil {
+			return gateway.Key{}, err
+		}
+	}
+	return s.Store.KeyByHash(ctx, hash)
+}
+
+func (s *stagedStore) Settings(ctx context.Context, ids []string) ([]gateway.Setting, error) {
+	s.note("Settings")
+	return s.Store.Settings(ctx, ids)
+}
+
+func (s *stagedStore) Record(ctx context.Context, e gateway.Event) error {
+	s.note("Record")
+	return s.Store.Record(ctx, e)
+}
+
+func (s *stagedStore) Reserve(ctx context.Context, c *limit.Claim) (limit.Standing, error) {
+	s.note("Reserve")
+	if s.reserve != nil {
+		return s.reserve(func() (limit.Standing, error) { return s.Store.Reserve(ctx, c) })
+	}
+	return s.Store.Reserve(ctx, c)
+}
+
+func (s *stagedStore) Settle(ctx context.Context, v *limit.Settlement) error {
+	s.note("Settle")
+	if s.settle != nil {
+		return s.settle(v, func() error { return s.Store.Settle(ctx, v) })
+	}
+	return s.Store.Settle(ctx, v)
+}
