@@ -273,10 +273,10 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Fatalf("got %d", a.status)
 	}
 	r.settled()
-	begun, release := make(chan bool), make(chan bool)
+	begun, release := make(chan bool, 1), make(chan bool)
 	r.fake.Override = func(http.ResponseWriter, *http.Request, []byte) bool {
 		begun <- true
-		<-release
+		r.wait(release)
 		return false
 	}
 	done := make(chan answer)

@@ -181,10 +181,10 @@ func TestRefusalsDoNotCount(t *testing.T) {
 // LM-20: a stream that ends in the next minute is charged to the one it began in.
 func TestChargedToTheWindowOfAdmission(t *testing.T) {
 	r := newRig(t, standing)
-	begun, release := make(chan bool), make(chan bool)
+	begun, release := make(chan bool, 1), make(chan bool)
 	r.fake.Override = func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
 		begun <- true
-		<-release
+		r.wait(release)
 		return false
 	}
 	r.clock.Add(59 * time.Second)

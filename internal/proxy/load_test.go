@@ -130,7 +130,7 @@ func TestTinyCosts(t *testing.T) {
 func TestConcurrencyLimit(t *testing.T) {
 	r := newRig(t)
 	release := make(chan bool)
-	r.fake.Override = func(http.ResponseWriter, *http.Request, []byte) bool { <-release; return false }
+	r.fake.Override = func(http.ResponseWriter, *http.Request, []byte) bool { r.wait(release); return false }
 	k := r.newKey(limited(gateway.Limit{Measure: gateway.Concurrency, Max: 3}))
 	results := make(chan answer, 20)
 	for range 20 {

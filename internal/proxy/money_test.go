@@ -268,7 +268,7 @@ func TestWorstCaseBeyondReason(t *testing.T) {
 	r.refused(r.chat(r.newKey(budget(gateway.OneUSD)), greedy), 429, "insufficient_quota")
 	release := make(chan bool)
 	r.fake.Override = func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
-		<-release
+		r.wait(release)
 		w.WriteHeader(http.StatusBadRequest)
 		return true
 	}

@@ -49,6 +49,7 @@ type rig struct {
 	server   *httptest.Server
 	client   *http.Client
 	tracker  afterwork.Tracker
+	ended    chan struct{}   // closed when the test is over
 	setting  gateway.Setting // the first one, for model m at $0.05 per 1000 tokens out
 
 	config proxy.Config // while it is being made
@@ -62,7 +63,7 @@ func standing(r *rig) { r.clock = &clock{now: noon} }
 func newRig(t testing.TB, options ...option) *rig {
 	t.Helper()
 	dir := t.TempDir()
-	r := &rig{TB: t, fake: &fakeai.Server{Keep: true}, log: &journal{}, client: &http.Client{
+	r := &rig{TB: t, ended: make(chan struct{}), fake: &fakeai.Server{Keep: true}, log: &journal{}, client: &http.Client{
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 512, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -97,7 +98,16 @@ func newRig(t testing.TB, options ...option) *rig {
 	return r
 }
 
+// wait keeps the fake provider from answering, but not beyond the test.
+func (r *rig) wait(c <-chan bool) {
+	select {
+	case <-c:
+	case <-r.ended:
+	}
+}
+
 func (r *rig) close() {
+	close(r.ended)
 	r.upstream.CloseClientConnections()
 	r.client.CloseIdleConnections()
 	r.server.Close()

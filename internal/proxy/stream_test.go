@@ -92,7 +92,7 @@ func TestStreamIsIncremental(t *testing.T) {
 		for i := range 5 {
 			fmt.Fprintf(w, "data: %d\n\n", i)
 			w.(http.Flusher).Flush()
-			<-next
+			r.wait(next)
 		}
 		return true
 	}
@@ -201,7 +201,7 @@ func TestWarmKeyStoreCalls(t *testing.T) {
 		settling, release := make(chan []string, 1), make(chan bool)
 		r.store.settle = func(_ *limit.Settlement, next func() error) error {
 			settling <- r.store.take()
-			<-release
+			r.wait(release)
 			return next()
 		}
 		r.passed(r.chat(k, body)) // complete, and nothing is settled yet
