@@ -108,7 +108,7 @@ func (f *form) number(name string) (int64, error) {
 		return 0, nil
 	}
 	v, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.IsNaN(v) {
+	if err != nil || strings.Trim(s, "0123456789.eE+-") != "" { // no NaN, no hexadecimal, no underscores
 		return 0, invalid("invalid_type", name, "The form field %q must be a number.", name)
 	}
 	return int64(math.Ceil(min(max(v, 0), 1<<20))), nil
