@@ -54,6 +54,15 @@ func (m *Members) Get(name string) gjson.Result {
 	return gjson.Result{}
 }
 
+// put gives a wanted member a value.
+func (m *Members) put(name, raw string) {
+	for i, w := range m.want {
+		if w == name {
+			m.got[i], m.has[i] = append(m.got[i][:0], raw...), true
+		}
+	}
+}
+
 // merge takes over what other has seen; null counts as not seen.
 func (m *Members) merge(other *Members) {
 	for i, v := range other.got {

@@ -1,13 +1,20 @@
 package provider
 
-import "bytes"
+import (
+	"bytes"
+	"regexp"
+	"strconv"
+
+	"tollgate/internal/gateway"
+)
 
 // Meter reads along while an answer is relayed, and remembers what it says about
 // the call: usage, model, service tier, errors inside of a stream.
 //
-// It changes nothing of what passes, with one exception: where the gateway asked
+// It changes nothing of what passes, with two exceptions: where the gateway asked
 // for a stream's usage on its own account (Call.HideUsage), the event that holds
-// nothing else is taken out.
+// nothing else is taken out; and of an event that breaks off nothing passes, so
+// that an error event can follow which clients understand.
 type Meter struct {
 	call    *Call
 	events  bool
@@ -15,27 +22,36 @@ type Meter struct {
 	all     *Members // of all events
 
 	lines lines
-	held  []byte // of the event being read, while it may have to be taken out
+	held  []byte // of the event being read
 	loose bool   // the event is too long to be held: its rest passes
 	out   []byte
 
 	copied []byte // the beginning of the answer, for counting tokens in it
 	whole  bool   // copied is all of it
-	inside bool   // the answer ended inside of an event
 	failed bool   // the stream carried an error
 	done   bool   // the stream ended as its protocol says
+
+	files, webs int64 // searches that the provider made for the answer
 }
 
-// maxHeld is how long an event may be that holds usage only.
+// maxHeld bounds what is held back of an event; longer ones pass as they come.
 const maxHeld = 64 << 10
 
 // maxCopied bounds the copy of the answer that tokens are counted in when the
 // provider does not report any.
 const maxCopied = 1 << 20
 
+// Members that a Meter adds to those of the answer: how many calls of the
+// provider's search tools it shows.
+const (
+	fileSearchCalls = "tollgate:file_searches"
+	webSearchCalls  = "tollgate:web_searches"
+)
+
 // caught are the members that the vendors' Usage methods may ask for.
 var caught = []string{"usage", "model", "service_tier", "tool_usage", "duration", "error", "type",
-	"response.usage", "response.model", "response.service_tier", "response.tool_usage"}
+	"response.usage", "response.model", "response.service_tier", "response.tool_usage",
+	fileSearchCalls, webSearchCalls}
 
 // NewMeter makes a meter for the answer to c. events says that the answer is a
 // stream of server-sent events.
@@ -54,10 +70,6 @@ func (m *Meter) Pass(p []byte) []byte {
 	m.copy(p)
 	if !m.events {
 		m.current.Write(p)
-		return p
-	}
-	if !m.call.HideUsage {
-		m.lines.feed(p, m.data, func(int) { m.endEvent() })
 		return p
 	}
 	m.out = m.out[:0]
@@ -80,12 +92,12 @@ func (m *Meter) Pass(p []byte) []byte {
 
 // End takes note that the answer is over and returns what was still held back.
 func (m *Meter) End() []byte {
+	defer m.countSearches()
 	if !m.events {
 		m.all.merge(m.current)
 		m.current.reset()
 		return nil
 	}
-	m.inside = !m.lines.fresh()
 	m.lines.end(m.data)
 	m.endEvent()
 	held := m.held
@@ -116,11 +128,41 @@ func (m *Meter) endEvent() bool {
 		fallthrough
 	case kind == "response.completed", kind == "response.incomplete":
 		m.done = true
+	case kind == "response.file_search_call.completed":
+		m.files++
+	case kind == "response.web_search_call.completed":
+		m.webs++
 	}
 	m.done = m.done || m.lines.done
 	m.all.merge(m.current)
 	m.current.reset()
 	return hide
+}
+
+// What a plain answer shows of searches: an item of its output for each. In the
+// text of an answer the quotes are escaped, so only items match.
+var (
+	fileSearchItem = regexp.MustCompile(`"type"\s*:\s*"file_search_call"`)
+	webSearchItem  = regexp.MustCompile(`"type"\s*:\s*"web_search_call"`)
+)
+
+// countSearches publishes how many searches there were. Where that cannot be seen,
+// in an answer too long to be kept, it is as many as there could be.
+func (m *Meter) countSearches() {
+	asked := &m.call.Bound.Extra.Counts
+	if asked[gateway.FileSearches]+asked[gateway.WebSearches] == 0 || m.call.Endpoint.Metering != Responses {
+		return
+	}
+	switch {
+	case m.events:
+	case m.whole:
+		m.files = int64(len(fileSearchItem.FindAllIndex(m.copied, -1)))
+		m.webs = int64(len(webSearchItem.FindAllIndex(m.copied, -1)))
+	default:
+		m.files, m.webs = asked[gateway.FileSearches], asked[gateway.WebSearches]
+	}
+	m.all.put(fileSearchCalls, strconv.FormatInt(m.files, 10))
+	m.all.put(webSearchCalls, strconv.FormatInt(m.webs, 10))
 }
 
 // Failed reports whether the stream carried an error event.
@@ -129,13 +171,9 @@ func (m *Meter) Failed() bool { return m.failed }
 // Done reports whether the stream said that it is complete.
 func (m *Meter) Done() bool { return m.done }
 
-// MidEvent reports whether what Pass has returned so far ends inside of an event.
-func (m *Meter) MidEvent() bool {
-	if m.events && m.call.HideUsage {
-		return m.loose // all else is held back up to its end
-	}
-	return m.inside || m.events && !m.lines.fresh()
-}
+// MidEvent reports whether what Pass has returned so far ends inside of an event:
+// only of one that was too long to be held back.
+func (m *Meter) MidEvent() bool { return m.loose }
 
 // Members is what was caught of the whole answer. After End.
 func (m *Meter) Members() *Members { return m.all }

@@ -34,19 +34,25 @@ func (o openAI) Usage(c *Call, m *Members) (gateway.Usage, bool) {
 	return u, known
 }
 
-// searches adds the calls of server tools. The responses API reports web
-// searches; chat completions do not, there the one that was asked for counts.
+// searches adds the calls of server tools. The responses API reports web searches,
+// or shows them, as it shows file searches, in its output; chat completions do
+// not, there the one that was asked for counts.
 func searches(u *gateway.Usage, c *Call, m *Members) {
 	report := m.Get("tool_usage")
 	if !report.IsObject() {
 		report = m.Get("response.tool_usage")
 	}
-	if n := count(report.Get("web_search.num_requests")); n > 0 {
-		u.Counts[gateway.WebSearches] = n
-		return
+	n := &u.Counts
+	switch web := report.Get("web_search.num_requests"); {
+	case web.Type == gjson.Number:
+		n[gateway.WebSearches] = count(web)
+	case c.Endpoint.Metering == Chat:
+		n[gateway.WebSearches] = c.Bound.Extra.Counts[gateway.WebSearches]
+	default:
+		n[gateway.WebSearches] = count(m.Get(webSearchCalls))
 	}
-	if c.Endpoint.Metering == Chat {
-		u.Counts[gateway.WebSearches] = c.Bound.Extra.Counts[gateway.WebSearches]
+	if files := m.Get(fileSearchCalls); files.Exists() {
+		n[gateway.FileSearches] = count(files)
 	}
 }
 

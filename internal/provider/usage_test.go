@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,6 +48,15 @@ func TestUsage(t *testing.T) {
 			want: map[string]int64{"input": 1, "output": 2, "web_searches": 1}},
 		{name: "searches of a response", row: responses, request: `{"tools":[{"type":"web_search"}]}`, answer: `{"usage":{"input_tokens":1,"output_tokens":2},"tool_usage":{"web_search":{"num_requests":4}}}`,
 			want: map[string]int64{"input": 1, "output": 2, "web_searches": 4}},
+		{name: "file searches of a response", row: responses, request: `{"tools":[{"type":"file_search"}]}`,
+			answer: `{"output":[{"type": "file_search_call"},{"type":"file_search_call"},{"type":"message","content":[{"text":"\"type\":\"file_search_call\""}]}],"usage":{"input_tokens":1,"output_tokens":2}}`,
+			want:   map[string]int64{"input": 1, "output": 2, "file_searches": 2}},
+		{name: "web searches that only the output shows", row: responses, request: `{"tools":[{"type":"web_search"}]}`,
+			answer: `{"output":[{"type":"web_search_call"}],"usage":{"input_tokens":1,"output_tokens":2}}`,
+			want:   map[string]int64{"input": 1, "output": 2, "web_searches": 1}},
+		{name: "searches of an answer too long to keep", row: responses, request: `{"tools":[{"type":"file_search"}],"max_tool_calls":3}`,
+			answer: `{"output":[{"text":"` + strings.Repeat("x", 2<<20) + `"}],"usage":{"input_tokens":1,"output_tokens":2}}`,
+			want:   map[string]int64{"input": 1, "output": 2, "file_searches": 3}},
 		{name: "no search of a response", row: responses, request: `{"tools":[{"type":"web_search"}]}`, answer: `{"usage":{"input_tokens":1,"output_tokens":2},"tool_usage":{"web_search":{"num_requests":0}}}`,
 			want: map[string]int64{"input": 1, "output": 2}},
 		{name: "embeddings", row: "POST /embeddings", answer: `{"usage":{"prompt_tokens":7,"total_tokens":7}}`, want: map[string]int64{"input": 7}},
@@ -141,4 +151,26 @@ func FuzzUsage(f *testing.F) {
 			t.Fatalf("%q: %d tokens in", answer, u.PromptTokens())
 		}
 	})
+}
+
+func TestStreamedSearches(t *testing.T) {
+	c, err := parse(t, "POST /responses", `{"stream":true,"tools":[{"type":"file_search"},{"type":"web_search"}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, m := pass(c, true, `data: {"type":"response.output_item.added","item":{"type":"file_search_call"}}
+
+data: {"type":"response.file_search_call.completed"}
+
+data: {"type":"response.file_search_call.completed"}
+
+data: {"type":"response.web_search_call.completed"}
+
+data: {"type":"response.completed","response":{"output":[{"type":"file_search_call"}],"usage":{"input_tokens":1,"output_tokens":2}}}
+
+`)
+	want := map[string]int64{"input": 1, "output": 2, "file_searches": 2, "web_searches": 1}
+	if diff := cmp.Diff(want, read(c, m).Usage); diff != "" {
+		t.Error(diff)
+	}
 }

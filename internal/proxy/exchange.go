@@ -126,6 +126,10 @@ func (x *exchange) parse(context.Context) error {
 	if x.body, err = x.readBody(); err != nil {
 		return err
 	}
+	if len(x.r.Header["Content-Type"]) > 1 {
+		return &gateway.Error{Kind: gateway.Invalid, Code: "invalid_header", Param: "content-type",
+			Message: "Header content-type must be sent once."}
+	}
 	x.call, err = x.endpoint.Vendor.Parse(x.endpoint, x.r.Header.Get("Content-Type"), x.body)
 	return err
 }

@@ -64,6 +64,18 @@ func TestBadBodies(t *testing.T) {
 	}
 }
 
+// Two content types could name two boundaries: the gateway would read one form and
+// the provider another.
+func TestContentTypeTwice(t *testing.T) {
+	r := newRig(t)
+	req := r.request(r.newKey().secret, "POST", chat, hello)
+	req.Header["Content-Type"] = []string{"application/json", "text/plain"}
+	r.refused(r.do(req), 400, "invalid_header")
+	if r.fake.Calls() != 0 {
+		t.Error("it was forwarded")
+	}
+}
+
 // HD-18: a body at the limit passes, also one of unknown length; one byte more does not.
 func TestBodyLimit(t *testing.T) {
 	r := newRig(t)

@@ -35,10 +35,29 @@ func (x *exchange) relay(ctx context.Context) error {
 	x.w.WriteHeader(res.StatusCode)
 
 	err := x.copy(res.Body, events || res.ContentLength < 0)
-	if held := x.meter.End(); len(held) > 0 && err == nil {
+	held := x.meter.End()
+	if err != nil {
+		return err
+	}
+	if len(held) > 0 {
 		x.write(held)
 	}
-	return err
+	if events {
+		x.noteEnd()
+	}
+	return nil
+}
+
+// noteEnd records how a stream ended: with an error event of the provider's, or
+// without the end that its protocol has.
+func (x *exchange) noteEnd() {
+	switch x.endpoint.Metering {
+	case provider.Chat, provider.Completion, provider.Responses:
+		x.truncated = x.truncated || !x.meter.Done()
+	}
+	if x.meter.Failed() && x.code == "" {
+		x.code = "upstream_error_event"
+	}
 }
 
 // copy moves the body in the pieces it arrives in. With flush each goes out at
