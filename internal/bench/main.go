@@ -31,6 +31,7 @@ func main() {
 	flag.DurationVar(&o.length, "length", 4*time.Second, "measured time of a row")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds; figures are medians over them")
 	flag.StringVar(&o.tollgate, "tollgate", "", "the tollgate binary to measure")
+	flag.StringVar(&o.only, "only", "", "measure one row, such as stream/64")
 	role := flag.String("role", "", "internal: run as upstream or reverseproxy")
 	target := flag.String("target", "", "internal: upstream of the reverse proxy")
 	flag.Parse()
@@ -57,6 +58,7 @@ type options struct {
 	length   time.Duration
 	rounds   int
 	tollgate string
+	only     string
 }
 
 // bareProxy is the standard library's reverse proxy with enough connections.
@@ -97,6 +99,9 @@ func measure(ctx context.Context, o options) error {
 		"kind", "path", "clients", "p50 ms", "p99 ms", "first p50", "req/s", "CPU ms/req", "RSS MB")
 	for _, stream := range []bool{false, true} {
 		for _, clients := range []int{1, 16, 64} {
+			if o.only != "" && o.only != fmt.Sprintf("%s/%d", kind(stream), clients) {
+				continue
+			}
 			if err := rig.row(ctx, o, stream, clients); err != nil {
 				return err
 			}
@@ -118,16 +123,19 @@ func (r *rig) row(ctx context.Context, o options, stream bool, clients int) erro
 			results[i] = append(results[i], f)
 		}
 	}
-	kind := "plain"
-	if stream {
-		kind = "stream"
-	}
 	for i, p := range r.paths {
 		f := median(results[i])
-		fmt.Printf("%-7s %-13s %7d %9.3f %9.3f %9.3f %9.0f %10.3f %8.1f\n", kind, p.name, clients,
+		fmt.Printf("%-7s %-13s %7d %9.3f %9.3f %9.3f %9.0f %10.3f %8.1f\n", kind(stream), p.name, clients,
 			ms(f.p50), ms(f.p99), ms(f.first), f.rate, ms(f.cpu), float64(f.rss)/(1<<20))
 	}
 	return nil
+}
+
+func kind(stream bool) string {
+	if stream {
+		return "stream"
+	}
+	return "plain"
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
