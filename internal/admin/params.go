@@ -18,12 +18,21 @@ import (
 // that each requires.
 func NativeProviders() map[string][]string {
 	return map[string][]string{
-		"openai":    {"apikey"},
-		"anthropic": {"apikey"},
-		"deepinfra": {"apikey"},
-		"azure":     {"resourceName", "apikey"},
-		"vllm":      {"url"},
-		"bedrock":   {"awsAccessKeyId", "awsSecretAccessKey", "awsRegion"},
+		"openai":     {"apikey"},
+		"anthropic":  {"apikey"},
+		"azure":      {"resourceName", "apikey"},
+		"bedrock":    {"awsAccessKeyId", "awsSecretAccessKey", "awsRegion"},
+		"deepinfra":  {"apikey"},
+		"deepseek":   {"apikey"},
+		"fireworks":  {"apikey"},
+		"gemini":     {"apikey"},
+		"groq":       {"apikey"},
+		"mistral":    {"apikey"},
+		"ollama":     {"url"},
+		"openrouter": {"apikey"},
+		"together":   {"apikey"},
+		"vllm":       {"url"},
+		"xai":        {"apikey"},
 	}
 }
 

@@ -25,6 +25,15 @@ const (
 	Timeout       // the provider takes too long
 )
 
+// Dialect is the family of APIs whose words a caller expects in an error.
+type Dialect uint8
+
+// The dialects.
+const (
+	OpenAIDialect Dialect = iota
+	AnthropicDialect
+)
+
 // Error is a failure with a text for the caller and a cause for the log.
 type Error struct {
 	Kind    Kind

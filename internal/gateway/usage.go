@@ -41,6 +41,11 @@ type Usage struct {
 	// Reasoning is how many of the Output tokens were reasoning. For
 	// information: they are billed as output.
 	Reasoning int64
+	// Percent is what tokens cost in percent of the list price, where the region
+	// that served the call costs more; 0 is 100.
+	Percent int64
+	// Charge is what the provider says it charged; 0 if it does not say.
+	Charge NanoUSD
 }
 
 // PromptTokens is the number of tokens in, of every kind.

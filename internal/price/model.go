@@ -26,6 +26,7 @@ type Model struct {
 
 	MaxOutput, Context int64 // tokens; 0 when unknown
 
+	own      bool           // the operator's own prices, which know no surcharges
 	contexts []contextRates // ascending by above
 	services []service      // in no order
 	images   []imageFee     // the default first
@@ -111,7 +112,7 @@ func (m *Model) WithCostMap(c *gateway.CostMap, model string, embeddings bool) (
 	if !hasPrompt || !hasCompletion || prompt < 0 || completion < 0 {
 		return nil, false
 	}
-	own := &Model{Name: model}
+	own := &Model{Name: model, own: true}
 	if m != nil {
 		own.Provider, own.MaxOutput, own.Context = m.Provider, m.MaxOutput, m.Context
 		own.Rates, own.images = m.Rates, m.images
@@ -168,6 +169,30 @@ func (m *Model) ImagePrice(size, quality string) Rate {
 		}
 	}
 	return pick(func(imageFee) bool { return true })
+}
+
+// At is the model with its tokens at so many percent of their prices, rounded up:
+// what a region may cost. 0 and 100 are the model itself, and so is any percentage
+// of the operator's own prices. m may be nil.
+func (m *Model) At(percent int64) *Model {
+	if m == nil || m.own || percent <= 0 || percent == 100 {
+		return m
+	}
+	region := *m
+	(*rates)(&region.Rates).scale(percent)
+	region.contexts = slices.Clone(m.contexts)
+	for i := range region.contexts {
+		region.contexts[i].rates.scale(percent)
+	}
+	return &region
+}
+
+func (r *rates) scale(percent int64) {
+	for c := range r {
+		if isToken(gateway.Class(c)) {
+			r[c].Nano = int64(product(r[c].Nano, percent).perCeil(100))
+		}
+	}
 }
 
 // ForImage is the model with ImagePrice(size, quality) as the price of the class

@@ -86,7 +86,7 @@ func text(m map[string]gjson.Result, name string) (string, error) {
 }
 
 // numbers are the wanted members that multiply or cap what a call may cost.
-var numbers = []string{"max_tokens", "max_completion_tokens", "max_output_tokens", "max_tool_calls", "n", "best_of", "partial_images"}
+var numbers = []string{"max_tokens", "max_completion_tokens", "max_output_tokens", "max_tokens_to_sample", "max_tool_calls", "n", "best_of", "partial_images"}
 
 // typed refuses members of a type that the APIs do not take. Some servers turn
 // "5" into 5 and "yes" into true; then what was bounded here is not what runs.

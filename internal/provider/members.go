@@ -63,17 +63,24 @@ func (m *Members) put(name, raw string) {
 	}
 }
 
-// merge takes over what other has seen; null counts as not seen.
+// merge takes over what other has seen; null and "" count as not seen.
 func (m *Members) merge(other *Members) {
 	for i, v := range other.got {
-		if !other.has[i] || bytes.Equal(v, null) || m.has[i] && bytes.Equal(v, m.got[i]) {
+		if !other.has[i] || bytes.Equal(v, null) || bytes.Equal(v, blank) || m.has[i] && bytes.Equal(v, m.got[i]) {
 			continue
 		}
 		m.got[i], m.has[i] = append(m.got[i][:0], v...), true
 	}
 }
 
-var null = []byte("null")
+// drop forgets the value of a member.
+func (m *Members) drop(name string) {
+	for i, w := range m.want {
+		m.has[i] = m.has[i] && w != name
+	}
+}
+
+var null, blank = []byte("null"), []byte(`""`)
 
 // Write looks at the next piece. It never returns an error.
 func (m *Members) Write(p []byte) (int, error) {

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strconv"
 
+	"github.com/tidwall/gjson"
+
 	"tollgate/internal/gateway"
 )
 
@@ -50,8 +52,8 @@ const (
 
 // caught are the members that the vendors' Usage methods may ask for.
 var caught = []string{"usage", "model", "service_tier", "tool_usage", "duration", "error", "type",
-	"response.usage", "response.model", "response.service_tier", "response.tool_usage",
-	fileSearchCalls, webSearchCalls}
+	"response.usage", "response.model", "response.service_tier", "response.tool_usage", "x_groq.usage",
+	"message.usage", "message.model", fileSearchCalls, webSearchCalls}
 
 // NewMeter makes a meter for the answer to c. events says that the answer is a
 // stream of server-sent events.
@@ -126,7 +128,7 @@ func (m *Meter) endEvent() bool {
 	case kind == "response.failed":
 		m.failed = true
 		fallthrough
-	case kind == "response.completed", kind == "response.incomplete":
+	case kind == "response.completed", kind == "response.incomplete", kind == "message_stop":
 		m.done = true
 	case kind == "response.file_search_call.completed":
 		m.files++
@@ -134,6 +136,9 @@ func (m *Meter) endEvent() bool {
 		m.webs++
 	}
 	m.done = m.done || m.lines.done
+	if shrinks(m.all.Get("usage"), usage) {
+		m.current.drop("usage")
+	}
 	m.all.merge(m.current)
 	m.current.reset()
 	return hide
@@ -165,6 +170,13 @@ func (m *Meter) countSearches() {
 	m.all.put(webSearchCalls, strconv.FormatInt(m.webs, 10))
 }
 
+// shrinks reports whether a usage is less than an earlier one of its stream: some
+// servers put one on every chunk, which may be that of one answer of several.
+func shrinks(earlier, usage gjson.Result) bool {
+	const out = "completion_tokens"
+	return usage.IsObject() && usage.Get(out).Num < earlier.Get(out).Num
+}
+
 // Failed reports whether the stream carried an error event.
 func (m *Meter) Failed() bool { return m.failed }
 
@@ -182,13 +194,26 @@ func (m *Meter) Members() *Members { return m.all }
 func (m *Meter) Model() string { return m.either("model") }
 
 // Tier is the service tier that served the call, if the answer said so.
-func (m *Meter) Tier() string { return m.either("service_tier") }
+//
+// At Anthropic it is part of the usage, beside a speed that is priced like one.
+func (m *Meter) Tier() string {
+	if tier := m.either("service_tier"); tier != "" {
+		return tier
+	}
+	r := report{start: m.all.Get("message.usage"), end: m.all.Get("usage")}
+	if speed := r.get("speed").String(); speed == "fast" {
+		return speed
+	}
+	return r.get("service_tier").String()
+}
 
 func (m *Meter) either(name string) string {
-	if v := m.all.Get(name); v.Exists() {
-		return v.String()
+	for _, parent := range []string{"", "response.", "message."} {
+		if v := m.all.Get(parent + name); v.Exists() {
+			return v.String()
+		}
 	}
-	return m.all.Get("response." + name).String()
+	return ""
 }
 
 // Answer is the beginning of the answer and whether it is all of it.

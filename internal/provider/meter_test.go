@@ -37,11 +37,15 @@ type fixture struct {
 	want           outcome
 }
 
-// endpoint is the row for "POST /chat/completions".
+// endpoint is the row for "POST /chat/completions" of OpenAI, or the one for a
+// pattern that begins with /api/.
 func endpoint(t testing.TB, row string) *provider.Endpoint {
 	t.Helper()
 	method, pattern, _ := strings.Cut(row, " ")
-	e, _, err := provider.NewRouter(provider.All()...).Match(method, sample(openAI+pattern))
+	if !strings.HasPrefix(pattern, "/api/") {
+		pattern = openAI + pattern
+	}
+	e, _, err := provider.NewRouter(provider.All()...).Match(method, sample(pattern))
 	if err != nil {
 		t.Fatalf("%s: %v", row, err)
 	}

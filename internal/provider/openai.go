@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"net/http"
 	"strings"
 	"unicode/utf8"
 
@@ -12,28 +11,15 @@ import (
 )
 
 // OpenAI is api.openai.com.
-var OpenAI Vendor = openAI{name: "openai", base: "https://api.openai.com/v1"}
-
-type openAI struct{ name, base string }
-
-func (o openAI) Name() string { return o.name }
-
-// BaseURL implements Vendor. A setting's url replaces the vendor's own and, as in
-// the SDKs, includes the version: "https://api.openai.com/v1".
-func (o openAI) BaseURL(s *gateway.Setting) string {
-	if u := s.Params["url"]; u != "" {
-		return strings.TrimRight(u, "/")
-	}
-	return o.base
-}
-
-func (o openAI) Authorize(h http.Header, c Credential) { bearer(h, c) }
+var OpenAI Vendor = compatible{name: "openai", base: "https://api.openai.com/v1",
+	rows: rows(openAIPrefix, "", openAIRows()), dialect: dialect{completionCap: completionDefault}}
 
 // wanted are the members of request bodies that the gateway reads.
 var wanted = set("model", "stream", "stream_options", "stream_format", "user", "max_tokens", "max_completion_tokens",
 	"max_output_tokens", "max_tool_calls", "n", "best_of", "service_tier", "modalities", "prediction",
 	"messages", "input", "prompt", "instructions", "tools", "background", "previous_response_id", "conversation",
-	"size", "quality", "partial_images", "web_search_options", "voice", "thread", "max_prompt_tokens")
+	"size", "quality", "partial_images", "web_search_options", "voice", "thread", "max_prompt_tokens",
+	"models", "preset", "plugins", "search_parameters")
 
 func set(names ...string) map[string]bool {
 	m := make(map[string]bool, len(names))
@@ -41,41 +27,6 @@ func set(names ...string) map[string]bool {
 		m[n] = true
 	}
 	return m
-}
-
-// Parse implements Vendor.
-func (o openAI) Parse(e *Endpoint, contentType string, body []byte) (*Call, error) {
-	c := &Call{Endpoint: e, Body: body}
-	c.Bound.Copies = 1
-	if e.Form {
-		return c, parseForm(c, contentType)
-	}
-	if len(body) == 0 {
-		if e.Metering == Free || e.Method != http.MethodPost {
-			return c, nil
-		}
-		return nil, invalid("invalid_json", "", "The body is empty; a JSON object is needed.")
-	}
-	m, err := members(body, wanted)
-	if err != nil {
-		return nil, err
-	}
-	if c.Model, err = text(m, "model"); err != nil {
-		return nil, err
-	}
-	// The user names who is limited; a wrong type must not make it disappear.
-	if c.User, err = text(m, "user"); err != nil {
-		return nil, err
-	}
-	if err := typed(m); err != nil {
-		return nil, err
-	}
-	c.Stream = m["stream"].Bool()
-	bound(c, m)
-	if c.Stream && (e.Metering == Chat || e.Metering == Completion) {
-		return c, wantUsage(c, m["stream_options"])
-	}
-	return c, nil
 }
 
 // wantUsage asks for the stream's usage, which is not sent otherwise.
@@ -114,14 +65,15 @@ const tokensPerImage = 50_000
 // token: 10 tokens a second, at no less than 4 kbit/s.
 const perAudioToken = 66
 
-// completionDefault is the output cap of legacy completions without max_tokens.
+// completionDefault is the output cap of legacy completions without max_tokens, at
+// OpenAI and where its server is rebuilt to the letter.
 const completionDefault = 16
 
 // looseToolCalls stands in for a missing max_tool_calls.
 const looseToolCalls = 10
 
 // bound fills c.Bound from the members of a JSON body.
-func bound(c *Call, m map[string]gjson.Result) {
+func bound(c *Call, m map[string]gjson.Result, d *dialect) {
 	b := &c.Bound
 	var s survey
 	for _, name := range []string{"messages", "input", "prompt", "prediction", "thread"} {
@@ -136,9 +88,9 @@ func bound(c *Call, m map[string]gjson.Result) {
 	b.MinOutput = 1
 	switch c.Endpoint.Metering {
 	case Chat:
-		b.chat(m)
+		b.chat(m, d.caps)
 	case Completion:
-		b.completion(m)
+		b.completion(m, d.completionCap)
 	case Responses:
 		b.responses(m)
 	case Run:
@@ -154,14 +106,20 @@ func bound(c *Call, m map[string]gjson.Result) {
 	case Unbounded:
 		b.Unbounded = true
 	}
+	b.Uncountable = d.foreign
+	d.loosen(c, m)
 }
 
-func (b *Bound) chat(m map[string]gjson.Result) {
-	b.CapMember = "max_completion_tokens"
-	if m["max_tokens"].Type == gjson.Number && m["max_completion_tokens"].Type != gjson.Number {
+func (b *Bound) chat(m map[string]gjson.Result, caps capRule) {
+	older, newer := m["max_tokens"], m["max_completion_tokens"]
+	b.CapMember, b.Output = "max_completion_tokens", max(amount(older), amount(newer))
+	switch {
+	case caps == olderOnly:
+		b.CapMember, b.CapAlso, b.Output = "max_tokens", "max_completion_tokens", amount(older)
+	case newer.Type == gjson.Number:
+	case caps == olderFirst || older.Type == gjson.Number:
 		b.CapMember = "max_tokens"
 	}
-	b.Output = max(amount(m["max_tokens"]), amount(m["max_completion_tokens"]))
 	// Tokens of a prediction that were not used are billed as output.
 	b.OutputAdd = int64(len(m["prediction"].Raw))
 	for _, mode := range m["modalities"].Array() {
@@ -172,10 +130,10 @@ func (b *Bound) chat(m map[string]gjson.Result) {
 	}
 }
 
-func (b *Bound) completion(m map[string]gjson.Result) {
+func (b *Bound) completion(m map[string]gjson.Result, unset int64) {
 	b.CapMember = "max_tokens"
 	if b.Output = amount(m["max_tokens"]); !m["max_tokens"].Exists() {
-		b.Output = completionDefault
+		b.Output = unset
 	}
 	b.Copies = max(b.Copies, amount(m["best_of"]))
 	if p := m["prompt"]; p.IsArray() {

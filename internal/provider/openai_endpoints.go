@@ -1,18 +1,15 @@
 package provider
 
-import (
-	"net/http"
-	"strings"
-)
+import "strings"
 
 // openAIPrefix is where OpenAI's API stands on the proxy.
 const openAIPrefix = "/api/providers/openai/v1"
 
-// Endpoints implements Vendor. The parameter names are API: keys' allowedPaths
-// name these patterns. Not here on purpose: realtime, live and client secrets,
-// which would let a caller talk to the provider past the gateway, and the
-// organization's administration.
-func (o openAI) Endpoints() []Endpoint {
+// openAIRows are the endpoints of OpenAI's API, below its version. The parameter
+// names are API: keys' allowedPaths name these patterns. Not here on purpose:
+// realtime, live and client secrets, which would let a caller talk to the provider
+// past the gateway, and the organization's administration.
+func openAIRows() []Endpoint {
 	table := []Endpoint{
 		{Method: "POST", Pattern: "/chat/completions", Metering: Chat},
 		{Method: "POST", Pattern: "/completions", Metering: Completion},
@@ -38,10 +35,6 @@ func (o openAI) Endpoints() []Endpoint {
 		if f := strings.Fields(line); len(f) == 2 {
 			table = append(table, Endpoint{Method: f[0], Pattern: f[1]})
 		}
-	}
-	for i := range table {
-		table[i].Upstream = table[i].Pattern
-		table[i].Pattern = openAIPrefix + table[i].Pattern
 	}
 	return table
 }
@@ -137,10 +130,3 @@ GET    /vector_stores/:vector_store_id/file_batches/:batch_id
 POST   /vector_stores/:vector_store_id/file_batches/:batch_id/cancel
 GET    /vector_stores/:vector_store_id/file_batches/:batch_id/files
 `
-
-// bearer is the credential header of OpenAI and its relatives.
-func bearer(h http.Header, c Credential) {
-	if c.APIKey != "" {
-		h.Set("Authorization", "Bearer "+c.APIKey)
-	}
-}

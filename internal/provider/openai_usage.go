@@ -2,6 +2,7 @@ package provider
 
 import (
 	"math"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -10,11 +11,8 @@ import (
 
 // Usage implements Vendor. OpenAI counts cached, cache-written, audio and image
 // tokens inside of the totals; here they are taken apart into disjoint classes.
-func (o openAI) Usage(c *Call, m *Members) (gateway.Usage, bool) {
-	usage := m.Get("usage")
-	if !usage.IsObject() {
-		usage = m.Get("response.usage")
-	}
+func (v compatible) Usage(c *Call, m *Members) (gateway.Usage, bool) {
+	usage := object(m, "usage", "response.usage", "x_groq.usage")
 	var u gateway.Usage
 	known := true
 	switch {
@@ -22,6 +20,7 @@ func (o openAI) Usage(c *Call, m *Members) (gateway.Usage, bool) {
 		u.Counts[gateway.AudioMillis], known = millis(usage.Get("seconds"))
 	case usage.IsObject():
 		known = tokens(&u, c, usage)
+		v.correct(&u, c, usage)
 	case c.Endpoint.Metering == Transcription && m.Get("duration").Exists():
 		u.Counts[gateway.AudioMillis], known = millis(m.Get("duration"))
 	case c.Bound.Exact, c.Endpoint.Metering == Image:
@@ -32,6 +31,44 @@ func (o openAI) Usage(c *Call, m *Members) (gateway.Usage, bool) {
 	}
 	searches(&u, c, m)
 	return u, known
+}
+
+// object is the first of the members that is one.
+func object(m *Members, names ...string) gjson.Result {
+	for _, name := range names {
+		if v := m.Get(name); v.IsObject() {
+			return v
+		}
+	}
+	return gjson.Result{}
+}
+
+// correct applies what the vendor counts otherwise than OpenAI does.
+func (d *dialect) correct(u *gateway.Usage, c *Call, usage gjson.Result) {
+	n := &u.Counts
+	// What tokens has found to be more than the completion is added already.
+	if c.Endpoint.Metering == Chat && u.Reasoning <= count(usage.Get("completion_tokens")) && d.apart(c.Model) {
+		n[gateway.Output] += u.Reasoning
+	}
+	if more := count(usage.Get("total_tokens")) - u.PromptTokens() - u.CompletionTokens(); d.totalHasMore && more > 0 {
+		n[gateway.Output] += more
+		u.Reasoning += more
+	}
+	if d.charge != "" {
+		if charge, err := gateway.ParseUSD(usage.Get(d.charge).Raw); err == nil {
+			u.Charge = max(charge, 0)
+		}
+	}
+}
+
+// apart reports whether a model's reasoning is counted beside its completion.
+func (d *dialect) apart(model string) bool {
+	for _, prefix := range d.reasoningApart {
+		if strings.HasPrefix(model, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // searches adds the calls of server tools. The responses API reports web searches,
@@ -67,7 +104,7 @@ func tokens(u *gateway.Usage, c *Call, usage gjson.Result) bool {
 	details := first(usage, "prompt_tokens_details", "input_tokens_details", "input_token_details")
 	long := count(details.Get("cache_write_tokens_details.ttl_12h_tokens"))
 	n := &u.Counts
-	n[gateway.CacheRead] = count(details.Get("cached_tokens"))
+	n[gateway.CacheRead] = max(count(details.Get("cached_tokens")), count(usage.Get("prompt_cache_hit_tokens")))
 	n[gateway.CacheWriteLong] = long
 	n[gateway.CacheWrite] = max(count(details.Get("cache_write_tokens"))-long, 0)
 	n[gateway.InputAudio] = count(details.Get("audio_tokens"))

@@ -6,6 +6,8 @@ package provider
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
 
 	"tollgate/internal/gateway"
 )
@@ -37,8 +39,25 @@ type Endpoint struct {
 	Pattern  string // "/api/providers/openai/v1/models/:model"; what allowedPaths names
 	Upstream string // below the vendor's base URL, with the same :names
 	Metering Metering
-	Form     bool // multipart/form-data instead of JSON
-	File     bool // the form must have a part named file
+	Form     bool            // multipart/form-data instead of JSON
+	File     bool            // the form must have a part named file
+	Dialect  gateway.Dialect // of the gateway's own errors
+	Model    string          // the parameter that names the model, such as ":deployment_id"; empty: the body does
+}
+
+// ModelIn is the model that an upstream path names, as Match returned the path.
+func (e *Endpoint) ModelIn(path string) string {
+	if e.Model == "" {
+		return ""
+	}
+	have := strings.Split(path, "/")
+	for i, name := range strings.Split(e.Upstream, "/") {
+		if name == e.Model && i < len(have) {
+			model, _ := url.PathUnescape(have[i]) // Match escaped it
+			return model
+		}
+	}
+	return ""
 }
 
 // Vendor is one LLM provider.
@@ -75,6 +94,12 @@ type Call struct {
 	Stream   bool
 	Body     []byte
 
+	// Alias is set when Model is a name of the caller's own, a deployment: the
+	// answer tells which model it is and so what it costs.
+	Alias bool
+	// Fallbacks are other models that may answer instead.
+	Fallbacks []string
+
 	Bound Bound
 
 	// HideUsage is set when the gateway asked for the stream's usage and the
@@ -87,6 +112,9 @@ type Bound struct {
 	Input  int64 // tokens in at most, if not Opaque
 	Images int64 // pictures in the input
 	Media  bool  // the input may hold audio or pictures
+	// Uncountable: the vendor's tokenizer is its own. What ours counts is an
+	// estimate, and bounds nothing.
+	Uncountable bool
 	// Opaque: the input refers to what the gateway cannot see (a file, an earlier
 	// response), so only the model's context window bounds it.
 	Opaque bool
@@ -95,12 +123,19 @@ type Bound struct {
 	OutputAdd int64  // tokens out that may come on top of the cap (predictions)
 	MinOutput int64  // least cap that the provider accepts
 	CapMember string // member of the body that holds the cap; empty: it has none
-	MediaOut  bool   // the output may be audio or pictures
-	Copies    int64  // answers asked for
+	CapAlso   string // member that may be obeyed in its place, and must not be above it
+	// FullOutput: the caller set no cap and none may be written, so only the
+	// model's own maximum bounds the output.
+	FullOutput bool
+	MediaOut   bool  // the output may be audio or pictures
+	Copies     int64 // answers asked for
 
-	Tier  string // service tier asked for
-	Size  string // of pictures
-	Grade string // quality of pictures
+	Tier string // service tier asked for
+	// Percent is the most that tokens may cost in percent of the list price,
+	// where a region costs more; 0 is 100.
+	Percent int64
+	Size    string // of pictures
+	Grade   string // quality of pictures
 
 	// Extra is billed whatever the tokens: characters, milliseconds of audio,
 	// pictures, searches. It is what the call consumes when the provider
@@ -117,4 +152,4 @@ type Bound struct {
 }
 
 // All lists the vendors in the order of the endpoint table.
-func All() []Vendor { return []Vendor{OpenAI} }
+func All() []Vendor { return append([]Vendor{OpenAI, Anthropic, Azure}, compatibles...) }

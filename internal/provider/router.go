@@ -14,6 +14,8 @@ type node struct {
 	static map[string]*node
 	param  *node
 	leaf   map[string]*Endpoint // by method
+	// dialects has a bit for each dialect of the endpoints at and below.
+	dialects uint
 }
 
 // NewRouter builds the endpoint table of the vendors.
@@ -31,6 +33,7 @@ func NewRouter(vendors ...Vendor) *Router {
 func (r *Router) add(e Endpoint) {
 	n := &r.root
 	for seg := range strings.SplitSeq(strings.Trim(e.Pattern, "/"), "/") {
+		n.dialects |= 1 << e.Dialect
 		if strings.HasPrefix(seg, ":") {
 			if n.param == nil {
 				n.param = &node{}
@@ -49,7 +52,25 @@ func (r *Router) add(e Endpoint) {
 	if n.leaf == nil {
 		n.leaf = make(map[string]*Endpoint)
 	}
+	n.dialects |= 1 << e.Dialect
 	n.leaf[e.Method] = &e
+}
+
+// Dialect is how errors on a path are to be worded, whether or not there is an
+// endpoint: as they are on all endpoints that begin like it.
+func (r *Router) Dialect(escapedPath string) gateway.Dialect {
+	n := &r.root
+	for seg := range strings.SplitSeq(strings.Trim(escapedPath, "/"), "/") {
+		next := n.static[seg]
+		if next == nil {
+			break
+		}
+		n = next
+	}
+	if n.dialects == 1<<gateway.AnthropicDialect {
+		return gateway.AnthropicDialect
+	}
+	return gateway.OpenAIDialect
 }
 
 // Endpoints lists the whole table, in no particular order.

@@ -179,7 +179,7 @@ func TestNotServed(t *testing.T) {
 		openAI + "/realtime/transcription_sessions", openAI + "/realtime/calls", openAI + "/live/sessions",
 		openAI + "/organization/users", openAI + "/organization/admin_api_keys", openAI + "/projects/p/roles",
 		openAI + "/responses/client_secrets/x", openAI + "/webhook_endpoints", openAI + "/vaults",
-		"/api/providers/azure/openai/deployments/x/chat/completions", "/v1/chat/completions",
+		"/api/providers/azure/openai/deployments/x/realtime", "/api/providers/azure/openai/deployments/x/chat", "/v1/chat/completions",
 		openAI + strings.Repeat("/a", 40),
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "CONNECT", ""} {

@@ -34,6 +34,7 @@ func RequestText(c *Call) (texts []string, extra int64, ok bool) {
 	switch c.Endpoint.Metering {
 	case Chat:
 		collect(body.Get("messages"), &texts, &extra, 0)
+		collect(body.Get("system"), &texts, &extra, 0)
 		raw("tools", "functions", "response_format", "tool_choice", "prediction")
 	case Responses:
 		collect(body.Get("input"), &texts, &extra, 0)
@@ -74,7 +75,8 @@ func collect(v gjson.Result, texts *[]string, extra *int64, depth int) {
 
 // spoken are the members of answers, and of the events of streamed answers, that
 // hold generated text.
-var spoken = set("content", "text", "delta", "arguments", "refusal", "reasoning", "reasoning_content", "transcript", "partial_json")
+var spoken = set("content", "text", "delta", "arguments", "refusal", "reasoning", "reasoning_content", "transcript",
+	"partial_json", "thinking", "completion")
 
 // AnswerText gathers the generated text of an answer, or of the part of it that
 // there is: events says that it is a stream.
@@ -103,7 +105,7 @@ func AnswerText(answer []byte, events bool) []string {
 // say the same text again when a part, an item or the answer is complete.
 func isDelta(v gjson.Result) bool {
 	kind := v.Get("type")
-	return kind.Type != gjson.String || strings.HasSuffix(kind.String(), "delta")
+	return kind.Type != gjson.String || strings.HasSuffix(kind.String(), "delta") || kind.String() == "completion"
 }
 
 func gather(v gjson.Result, name string, texts *[]string, depth int) {
@@ -111,6 +113,8 @@ func gather(v gjson.Result, name string, texts *[]string, depth int) {
 	case depth > surveyDepth:
 	case v.Type == gjson.String && spoken[name]:
 		*texts = append(*texts, v.String())
+	case name == "input" && v.IsObject(): // of a tool, which the model wrote as JSON
+		*texts = append(*texts, v.Raw)
 	case v.IsObject():
 		v.ForEach(func(k, e gjson.Result) bool {
 			gather(e, k.String(), texts, depth+1)

@@ -118,7 +118,7 @@ func permit(e *entry, ep *provider.Endpoint, call *provider.Call, now time.Time)
 	}
 	var fitting []*setting
 	for _, s := range own {
-		if s.AllowsModel(call.Model) {
+		if allowsModels(s, call) {
 			fitting = append(fitting, s)
 		}
 	}
@@ -126,6 +126,16 @@ func permit(e *entry, ep *provider.Endpoint, call *provider.Call, now time.Time)
 		return nil, errModel
 	}
 	return fitting, nil
+}
+
+// allowsModels reports whether a setting may be used for every model that may answer.
+func allowsModels(s *setting, call *provider.Call) bool {
+	for _, m := range call.Fallbacks {
+		if !s.AllowsModel(m) {
+			return false
+		}
+	}
+	return s.AllowsModel(call.Model)
 }
 
 func allowsPath(k *gateway.Key, ep *provider.Endpoint) bool {

@@ -131,6 +131,9 @@ func (x *exchange) parse(context.Context) error {
 			Message: "Header content-type must be sent once."}
 	}
 	x.call, err = x.endpoint.Vendor.Parse(x.endpoint, x.r.Header.Get("Content-Type"), x.body)
+	if model := x.endpoint.ModelIn(x.path); err == nil && model != "" {
+		x.call.Model = model // whatever the body says: this is the one that answers
+	}
 	return err
 }
 

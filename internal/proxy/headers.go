@@ -106,6 +106,10 @@ func (x *exchange) standingHeaders() {
 			h.Set("X-Tollgate-Cost-Reset", reset(s, now))
 		}
 	}
+	if x.dialect() == gateway.AnthropicDialect {
+		anthropicLimits(h, "Requests", tightest(x.standing.Limits, gateway.Requests))
+		anthropicLimits(h, "Tokens", tightest(x.standing.Limits, gateway.Tokens))
+	}
 	if x.capped > 0 {
 		h.Set("X-Tollgate-Max-Output-Tokens", strconv.FormatInt(x.capped, 10))
 	}
@@ -128,6 +132,21 @@ func limitHeaders(h http.Header, what string, s *limit.State, now time.Time) {
 	h.Set("X-Ratelimit-Remaining-"+what, strconv.FormatInt(s.Left(), 10))
 	if !s.Reset.IsZero() {
 		h.Set("X-Ratelimit-Reset-"+what, reset(s, now))
+	}
+}
+
+// anthropicLimits says the same in the headers of Anthropic's API, over those of
+// the provider's own, which tell of a limit that the caller does not have alone.
+func anthropicLimits(h http.Header, what string, s *limit.State) {
+	if s == nil {
+		return
+	}
+	prefix := "Anthropic-Ratelimit-" + what
+	h.Set(prefix+"-Limit", strconv.FormatInt(s.Limit.Max, 10))
+	h.Set(prefix+"-Remaining", strconv.FormatInt(s.Left(), 10))
+	h.Del(prefix + "-Reset")
+	if !s.Reset.IsZero() {
+		h.Set(prefix+"-Reset", s.Reset.UTC().Format(time.RFC3339))
 	}
 }
 

@@ -126,11 +126,19 @@ func (x *exchange) fail(err error) {
 	if !x.begun {
 		x.begun = true
 		x.standingHeaders()
-		x.status = web.WriteError(x.w, err, x.id)
+		x.status = web.WriteError(x.w, x.dialect(), err, x.id)
 		return
 	}
 	x.truncated = true
 	x.breakOff(err)
+}
+
+// dialect is how the caller expects errors to be worded.
+func (x *exchange) dialect() gateway.Dialect {
+	if x.endpoint != nil {
+		return x.endpoint.Dialect
+	}
+	return x.server.router.Dialect(x.r.URL.EscapedPath())
 }
 
 // rescue turns a panic into a 500. An answer that has begun is cut.
@@ -149,5 +157,5 @@ func (x *exchange) rescue() {
 		panic(http.ErrAbortHandler)
 	}
 	x.begun = true
-	x.status = web.WriteError(x.w, errors.New("panic"), x.id)
+	x.status = web.WriteError(x.w, x.dialect(), errors.New("panic"), x.id)
 }

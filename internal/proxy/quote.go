@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 
+	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
 
 	"tollgate/internal/gateway"
@@ -26,6 +27,7 @@ const (
 // quote is what a call may cost at most, and at which prices.
 type quote struct {
 	model   *price.Model   // nil: the price is not known
+	dearest *price.Model   // model where it costs most
 	version string         // of the price table, with "+costMap" where that was used
 	read    provider.Bound // the call's bound, without what the model is not billed by
 	bound   price.Bound
@@ -58,6 +60,7 @@ func (x *exchange) newQuote() (*quote, error) {
 	}
 	if x.endpoint.Metering != provider.Unbounded {
 		q.model, q.version = x.lookup()
+		q.dearest = q.model.At(q.read.Percent)
 	}
 	q.unit()
 	q.tokens()
@@ -69,18 +72,24 @@ func (x *exchange) newQuote() (*quote, error) {
 	return q, nil
 }
 
-// lookup finds the model's prices: the setting's own before the table's.
+// lookup finds the prices of the call: of the model that it names.
 func (x *exchange) lookup() (*price.Model, string) {
-	table := x.server.Prices()
-	name := x.endpoint.Vendor.Name()
-	embeddings := x.endpoint.Metering == provider.Embeddings
-	model := x.call.Model
 	if x.endpoint.Metering == provider.FileSearch {
-		model = fileSearchRow
+		return x.pricesOf(fileSearchRow)
 	}
-	m, ok := table.Lookup(name, model, x.start)
-	if own, priced := m.WithCostMap(x.setting.CostMap, x.call.Model, embeddings); priced {
-		return own, table.Version() + "+costMap"
+	return x.pricesOf(x.call.Model)
+}
+
+// pricesOf finds a model's prices and their version: the setting's own before the
+// table's. A costMap counts under the name that the call used, then under the model's.
+func (x *exchange) pricesOf(model string) (*price.Model, string) {
+	table := x.server.Prices()
+	m, ok := table.Lookup(x.endpoint.Vendor.Name(), model, x.start)
+	embeddings := x.endpoint.Metering == provider.Embeddings
+	for _, name := range []string{x.call.Model, model} {
+		if own, priced := m.WithCostMap(x.setting.CostMap, name, embeddings); priced {
+			return own, table.Version() + "+costMap"
+		}
 	}
 	if !ok {
 		return nil, ""
@@ -122,10 +131,12 @@ func (q *quote) tokens() {
 		in = min(in, contextWindow) // the provider refuses more
 	}
 	out := b.Output
-	if b.CapMember != "" {
+	if b.CapMember != "" || b.FullOutput {
 		switch {
 		case out == 0 && maxOutput > 0:
 			out = maxOutput
+		case out == 0 && b.FullOutput:
+			out = max(contextWindow, defaultCap)
 		case out == 0:
 			out, q.cap = max(defaultCap, b.MinOutput), max(defaultCap, b.MinOutput)
 		case maxOutput > 0:
@@ -144,7 +155,7 @@ func (q *quote) cost() gateway.NanoUSD {
 	if q.model == nil {
 		return 0
 	}
-	return q.model.Worst(q.bound)
+	return q.dearest.Worst(q.bound)
 }
 
 // nonsense is more than any call costs. What asks for more is refused by its
@@ -193,7 +204,7 @@ func (q *quote) fit(limits []limit.State, c *provider.Call) bool {
 	}
 	out := int64(math.MaxInt64)
 	if q.model != nil {
-		out = q.model.Affordable(q.bound, money)
+		out = q.dearest.Affordable(q.bound, money)
 	}
 	out = min(out, (tokens-q.bound.Input)/q.bound.Copies, q.bound.Output)
 	if out-q.add < c.Bound.MinOutput {
@@ -206,7 +217,7 @@ func (q *quote) fit(limits []limit.State, c *provider.Call) bool {
 // count replaces the cheap bound of the input by the tokenizer's count, once, if
 // that is possible and lower.
 func (q *quote) count(c *provider.Call) {
-	if q.exact {
+	if q.exact || c.Bound.Uncountable {
 		return
 	}
 	q.exact = true
@@ -222,6 +233,9 @@ func (q *quote) count(c *provider.Call) {
 // writeCap puts the lowered output cap into the body, and nothing else.
 func writeCap(c *provider.Call, tokens int64) error {
 	body, err := sjson.SetRawBytes(c.Body, c.Bound.CapMember, json.RawMessage(jsonInt(tokens)))
+	if also := c.Bound.CapAlso; err == nil && also != "" && gjson.GetBytes(body, also).Num > float64(tokens) {
+		body, err = sjson.SetRawBytes(body, also, json.RawMessage(jsonInt(tokens)))
+	}
 	if err == nil {
 		c.Body = body
 	}

@@ -136,20 +136,26 @@ func (x *exchange) breakOff(err error) {
 	if x.meter == nil || !isEventStream(x.w.Header()) {
 		panic(http.ErrAbortHandler)
 	}
-	e := web.Public(err)
-	var event []byte
+	event := x.errorEvent(err)
 	if x.meter.MidEvent() {
-		event = append(event, "\n\n"...)
+		event = "\n\n" + event
 	}
-	if x.endpoint.Metering == provider.Responses {
-		data, _ := json.Marshal(map[string]any{
-			"type": "error", "code": e.Code, "message": web.Prefix + e.Message, "param": nil, "sequence_number": 0})
-		event = append(event, "event: error\ndata: "...)
-		event = append(append(event, data...), "\n\n"...)
-	} else {
-		event = append(append(append(event, "data: "...), web.Body(err, x.id)...), "\n\ndata: [DONE]\n\n"...)
-	}
-	if x.write(event) {
+	if x.write([]byte(event)) {
 		_ = http.NewResponseController(x.w).Flush()
 	}
+}
+
+// errorEvent is the end of a stream that broke off.
+func (x *exchange) errorEvent(err error) string {
+	body := string(web.Body(x.dialect(), err, x.id))
+	switch {
+	case x.endpoint.Metering == provider.Responses:
+		e := web.Public(err)
+		data, _ := json.Marshal(map[string]any{
+			"type": "error", "code": e.Code, "message": web.Prefix + e.Message, "param": nil, "sequence_number": 0})
+		return "event: error\ndata: " + string(data) + "\n\n"
+	case x.dialect() == gateway.AnthropicDialect:
+		return "event: error\ndata: " + body + "\n\n"
+	}
+	return "data: " + body + "\n\ndata: [DONE]\n\n"
 }

@@ -11,6 +11,7 @@ import (
 
 	"tollgate/internal/gateway"
 	"tollgate/internal/limit"
+	"tollgate/internal/price"
 	"tollgate/internal/provider"
 	"tollgate/internal/tokenize"
 )
@@ -179,7 +180,7 @@ func (x *exchange) charge(e *gateway.Event) bool {
 	usage, known := x.reported(e)
 	if known {
 		e.Basis = gateway.BasisReported
-	} else if usage, known = x.counted(); known {
+	} else if usage, known = x.counted(usage); known {
 		e.Basis = gateway.BasisEstimated
 	} else {
 		e.Basis, e.Tokens, e.Cost = gateway.BasisReserved, x.claim.Tokens, x.claim.Cost
@@ -206,7 +207,12 @@ func (x *exchange) reported(e *gateway.Event) (gateway.Usage, bool) {
 // price charges the usage at the prices of the call. The tier is the one that
 // served it, or where the answer does not say, the one that was asked for.
 func (x *exchange) price(e *gateway.Event, usage gateway.Usage) {
-	if x.quote.model == nil {
+	model := x.billed(e)
+	switch {
+	case model == nil && usage.Charge > 0:
+		e.Cost, e.Price = usage.Charge, chargedByProvider
+		return
+	case model == nil:
 		e.Basis = gateway.BasisUnpriced
 		return
 	}
@@ -215,16 +221,35 @@ func (x *exchange) price(e *gateway.Event, usage gateway.Usage) {
 		tier = x.call.Bound.Tier
 	}
 	var unpriced []gateway.Class
-	e.Cost, unpriced = x.quote.model.Cost(usage, tier)
+	e.Cost, unpriced = model.At(usage.Percent).Cost(usage, tier)
 	for _, c := range unpriced {
 		e.Unpriced = append(e.Unpriced, c.String())
 	}
 }
 
+// chargedByProvider stands in an event for the version of the prices where the
+// amount is the one that the provider named, for want of a price.
+const chargedByProvider = "provider"
+
+// billed finds the prices of the model that is billed: the one that was asked for,
+// but where that is a name of the caller's own, the one that answered.
+func (x *exchange) billed(e *gateway.Event) *price.Model {
+	if !x.call.Alias || e.Served == "" {
+		return x.quote.model
+	}
+	model, version := x.pricesOf(e.Served)
+	if model == nil {
+		return x.quote.model
+	}
+	e.Price = version
+	return model
+}
+
 // counted estimates the usage from the texts of the call and of what was answered
-// before it broke off.
-func (x *exchange) counted() (gateway.Usage, bool) {
-	var u gateway.Usage
+// before it broke off. What the provider had told of the input by then, in told,
+// is not estimated.
+func (x *exchange) counted(told gateway.Usage) (gateway.Usage, bool) {
+	u := told
 	if x.meter == nil {
 		return u, false
 	}
@@ -233,21 +258,24 @@ func (x *exchange) counted() (gateway.Usage, bool) {
 	// The text in bytes that are compressed, or are not the JSON they should be,
 	// is not known; it is not none.
 	whole = whole && x.response.Header.Get("Content-Encoding") == "" && (events || json.Valid(answer))
-	texts, extra, ok := provider.RequestText(x.call)
-	if !whole || !ok || x.call.Bound.MediaOut || x.call.Bound.Later {
+	if !whole || x.call.Bound.MediaOut || x.call.Bound.Later {
 		return u, false
 	}
-	in, err := tokenize.Count(texts...)
-	if err != nil {
-		return u, false
+	if told.PromptTokens() == 0 {
+		texts, extra, ok := provider.RequestText(x.call)
+		in, err := tokenize.Count(texts...)
+		if !ok || err != nil {
+			return u, false
+		}
+		// An estimate may err upwards, but not beyond what was possible: that is
+		// what the limits have room for.
+		u = gateway.Usage{}
+		u.Counts[gateway.Input] = min(in+extra, x.quote.bound.Input)
 	}
 	out, err := tokenize.Count(provider.AnswerText(answer, events)...)
 	if err != nil {
 		return u, false
 	}
-	// An estimate may err upwards, but not beyond what was possible: that is
-	// what the limits have room for.
-	u.Counts[gateway.Input] = min(in+extra, x.quote.bound.Input)
-	u.Counts[gateway.Output] = min(out, x.quote.output())
+	u.Counts[gateway.Output] = max(told.Counts[gateway.Output], min(out, x.quote.output()))
 	return u, true
 }

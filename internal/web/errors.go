@@ -23,23 +23,24 @@ const Prefix = "[Tollgate] "
 const longestWait = 60 * time.Second
 
 // kinds is the one table from kinds of failure to what goes over the wire: the
-// status, and OpenAI's error type and default code for it.
+// status, OpenAI's error type and default code for it, and Anthropic's type.
 var kinds = map[gateway.Kind]struct {
 	status     int
 	kind, code string
+	anthropic  string
 }{
-	gateway.Internal:        {500, "server_error", "internal_error"},
-	gateway.Invalid:         {400, "invalid_request_error", "invalid_request"},
-	gateway.Unauthenticated: {401, "invalid_request_error", "invalid_api_key"},
-	gateway.Forbidden:       {403, "permission_denied", "permission_denied"},
-	gateway.NotFound:        {404, "invalid_request_error", "not_found"},
-	gateway.Conflict:        {409, "invalid_request_error", "conflict"},
-	gateway.TooLarge:        {413, "invalid_request_error", "request_too_large"},
-	gateway.RateLimited:     {429, "rate_limit_error", "rate_limit_exceeded"},
-	gateway.QuotaExceeded:   {429, "insufficient_quota", "insufficient_quota"},
-	gateway.Unavailable:     {503, "server_error", "service_unavailable"},
-	gateway.BadGateway:      {502, "server_error", "bad_gateway"},
-	gateway.Timeout:         {504, "server_error", "upstream_timeout"},
+	gateway.Internal:        {500, "server_error", "internal_error", "api_error"},
+	gateway.Invalid:         {400, "invalid_request_error", "invalid_request", "invalid_request_error"},
+	gateway.Unauthenticated: {401, "invalid_request_error", "invalid_api_key", "authentication_error"},
+	gateway.Forbidden:       {403, "permission_denied", "permission_denied", "permission_error"},
+	gateway.NotFound:        {404, "invalid_request_error", "not_found", "not_found_error"},
+	gateway.Conflict:        {409, "invalid_request_error", "conflict", "conflict_error"},
+	gateway.TooLarge:        {413, "invalid_request_error", "request_too_large", "request_too_large"},
+	gateway.RateLimited:     {429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"},
+	gateway.QuotaExceeded:   {429, "insufficient_quota", "insufficient_quota", "billing_error"},
+	gateway.Unavailable:     {503, "server_error", "service_unavailable", "api_error"},
+	gateway.BadGateway:      {502, "server_error", "bad_gateway", "api_error"},
+	gateway.Timeout:         {504, "server_error", "upstream_timeout", "timeout_error"},
 }
 
 // Public is err as the caller may see it. What is not a *gateway.Error is
@@ -59,6 +60,15 @@ func Public(err error) *gateway.Error {
 // Status is the HTTP status of a kind of failure.
 func Status(k gateway.Kind) int { return kinds[k].status }
 
+// StatusIn is Status on the paths of a family of APIs. Anthropic has a status for
+// what is to be paid; OpenAI's SDKs know none.
+func StatusIn(d gateway.Dialect, k gateway.Kind) int {
+	if d == gateway.AnthropicDialect && k == gateway.QuotaExceeded {
+		return http.StatusPaymentRequired
+	}
+	return Status(k)
+}
+
 // errorBody is understood by OpenAI's and by Anthropic's SDKs alike.
 type errorBody struct {
 	Type      string      `json:"type"`
@@ -73,27 +83,30 @@ type errorDetail struct {
 	Code    string  `json:"code"`
 }
 
-// Body is the JSON error body for err.
-func Body(err error, requestID string) []byte {
+// Body is the JSON error body for err, in the words of a family of APIs.
+func Body(d gateway.Dialect, err error, requestID string) []byte {
 	e := Public(err)
-	d := errorDetail{Type: kinds[e.Kind].kind, Message: Prefix + e.Message, Code: e.Code}
-	if e.Param != "" {
-		d.Param = &e.Param
+	detail := errorDetail{Type: kinds[e.Kind].kind, Message: Prefix + e.Message, Code: e.Code}
+	if d == gateway.AnthropicDialect {
+		detail.Type = kinds[e.Kind].anthropic
 	}
-	b, _ := json.Marshal(errorBody{"error", d, requestID}) // strings always marshal
+	if e.Param != "" {
+		detail.Param = &e.Param
+	}
+	b, _ := json.Marshal(errorBody{"error", detail, requestID}) // strings always marshal
 	return b
 }
 
 // WriteError answers with err: status, retry headers and body. It returns the
 // status.
-func WriteError(w http.ResponseWriter, err error, requestID string) int {
+func WriteError(w http.ResponseWriter, d gateway.Dialect, err error, requestID string) int {
 	e := Public(err)
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	retryHeaders(h, e)
-	body := Body(err, requestID)
+	body := Body(d, err, requestID)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	status := Status(e.Kind)
+	status := StatusIn(d, e.Kind)
 	w.WriteHeader(status)
 	w.Write(body)
 	return status

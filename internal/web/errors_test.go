@@ -40,7 +40,7 @@ func TestKinds(t *testing.T) {
 	for k, want := range kinds {
 		err := fmt.Errorf("outer: %w", &gateway.Error{Kind: gateway.Kind(k), Message: "No.", Err: errors.New("inner sk-live-1")})
 		w := httptest.NewRecorder()
-		if status := web.WriteError(w, err, "req-1"); status != want.status || w.Code != want.status || web.Status(gateway.Kind(k)) != want.status {
+		if status := web.WriteError(w, gateway.OpenAIDialect, err, "req-1"); status != want.status || w.Code != want.status || web.Status(gateway.Kind(k)) != want.status {
 			t.Errorf("kind %d: status %d, written %d, want %d", k, status, w.Code, want.status)
 		}
 		openAIs, anthropics := both(t, w)
@@ -98,13 +98,13 @@ func both(t *testing.T, w *httptest.ResponseRecorder) (openAIError, anthropicErr
 
 func TestBody(t *testing.T) {
 	w := httptest.NewRecorder()
-	web.WriteError(w, &gateway.Error{Kind: gateway.Invalid, Code: "invalid_type", Param: "model", Message: "Not \"<so>\" é."}, `id"`)
+	web.WriteError(w, gateway.OpenAIDialect, &gateway.Error{Kind: gateway.Invalid, Code: "invalid_type", Param: "model", Message: "Not \"<so>\" é."}, `id"`)
 	o, a := both(t, w)
 	if o.Code != "invalid_type" || o.Param == nil || *o.Param != "model" || o.Message != "[Tollgate] Not \"<so>\" é." || a.RequestID != `id"` {
 		t.Errorf("%+v, %+v", o, a)
 	}
 	w = httptest.NewRecorder()
-	if status := web.WriteError(w, errors.New("open /secret/file: denied"), ""); status != 500 || strings.Contains(w.Body.String(), "secret") {
+	if status := web.WriteError(w, gateway.OpenAIDialect, errors.New("open /secret/file: denied"), ""); status != 500 || strings.Contains(w.Body.String(), "secret") {
 		t.Errorf("%d %s", status, w.Body)
 	}
 	original := &gateway.Error{Kind: gateway.Timeout, Message: "m"}
@@ -141,7 +141,7 @@ func TestRetryHeaders(t *testing.T) {
 		{"bad request", gateway.Error{Kind: gateway.Invalid}, "", "", ""},
 	} {
 		w := httptest.NewRecorder()
-		web.WriteError(w, &tt.err, "id")
+		web.WriteError(w, gateway.OpenAIDialect, &tt.err, "id")
 		got := []string{w.Header().Get("x-should-retry"), w.Header().Get("retry-after"), w.Header().Get("retry-after-ms")}
 		if diff := cmp.Diff([]string{tt.should, tt.after, tt.ms}, got); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", tt.name, diff)
