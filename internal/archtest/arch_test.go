@@ -40,7 +40,7 @@ var rooms = map[string]room{
 	"internal/lambdahttp": {"afterwork", "github.com/aws/aws-lambda-go/events", "it carries HTTP over Lambda and knows nothing of what is served"},
 	"internal/fakeai":     {"", "", "a stand-in for a provider must not agree with our own reading of one"},
 
-	"internal/proxy": {"afterwork gateway limit price provider secret telemetry tokenize web", "github.com/tidwall/sjson github.com/google/uuid golang.org/x/sync/",
+	"internal/proxy": {"afterwork gateway limit price provider secret telemetry tokenize web", "github.com/tidwall/gjson github.com/tidwall/sjson github.com/google/uuid golang.org/x/sync/",
 		"the request path states what it needs of a store as an interface; which store that is, is decided by main"},
 	"internal/admin": {"gateway limit secret web", "github.com/google/uuid",
 		"the admin API states what it needs of a store as an interface, and shares no types with the wire of the proxy"},
