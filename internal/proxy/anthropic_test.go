@@ -214,7 +214,9 @@ func TestAnthropicErrors(t *testing.T) {
 	open := r.claudeKey()
 	once := r.claudeKey(limited(gateway.Limit{Measure: gateway.Requests, Per: gateway.Minute, Max: 1}))
 	spent := r.claudeKey(budget(1))
-	paths := r.claudeKey(func(k *gateway.Key) { k.AllowedPaths = []gateway.AllowedPath{{Method: "GET", Path: claude + "/models"}} })
+	paths := r.claudeKey(func(k *gateway.Key) {
+		k.AllowedPaths = []gateway.AllowedPath{{Method: "GET", Path: claude + "/models"}}
+	})
 	r.passed(r.call(once.secret, "POST", messages, greet))
 	for _, test := range []struct {
 		name, key, path, body string
