@@ -60,8 +60,14 @@ const upstreamKey = "sk-upstream-credential"
 // setting stores a provider credential for an upstream and returns its id.
 func (a *adminAPI) setting(t testing.TB, url string, models ...string) (id string) {
 	t.Helper()
+	return a.settingFor(t, "openai", url, models...)
+}
+
+// settingFor is setting for any provider that is known by a key and a url.
+func (a *adminAPI) settingFor(t testing.TB, provider, url string, models ...string) (id string) {
+	t.Helper()
 	body := map[string]any{
-		"provider": "openai", "setting": map[string]string{"apikey": upstreamKey, "url": url},
+		"provider": provider, "setting": map[string]string{"apikey": upstreamKey, "url": url},
 	}
 	if len(models) > 0 {
 		body["allowedModels"] = models

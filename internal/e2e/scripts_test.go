@@ -22,17 +22,27 @@ func runPython(t *testing.T, g *running, k *keys) {
 	runScript(t, g, k, []string{"PYTHONDONTWRITEBYTECODE=1"}, python, "clients/python/checks.py")
 }
 
-// runScript runs a client that prints one line of JSON for each check, and makes
-// a subtest of each. All checks of the Go SDK have to be among them.
+// runScript runs a client of the OpenAI family: it has to make all checks of the
+// Go SDK.
 func runScript(t *testing.T, g *running, k *keys, env []string, command ...string) {
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Env = append(env, "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir(),
+	var names []string
+	for _, c := range goChecks {
+		names = append(names, c.name)
+	}
+	runChecks(t, names, append(env,
 		"BASE_URL="+g.openAI(),
 		"KEY="+k.open.Secret, "KEY_FAR="+k.far.Secret, "KEY_NEAR="+k.near.Secret,
 		"KEY_QUOTA="+k.quota.Secret, "KEY_MODELS="+k.models.Secret,
-		"VOICE="+fileOf(t, "voice.mp3", voice), "PICTURE="+fileOf(t, "picture.png", picture))
+		"VOICE="+fileOf(t, "voice.mp3", voice), "PICTURE="+fileOf(t, "picture.png", picture)), command...)
+}
+
+// runChecks runs a client that prints one line of JSON for each check, and makes a
+// subtest of each. The named checks have to be among them.
+func runChecks(t *testing.T, names, env []string, command ...string) {
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = append(env, "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir())
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err := cmd.Output()
@@ -54,9 +64,9 @@ func runScript(t *testing.T, g *running, k *keys, env []string, command ...strin
 			}
 		})
 	}
-	for _, c := range goChecks {
-		if !seen[c.name] {
-			t.Errorf("%q was not checked", c.name)
+	for _, name := range names {
+		if !seen[name] {
+			t.Errorf("%q was not checked", name)
 		}
 	}
 	if err != nil && !failed {

@@ -265,3 +265,16 @@ func FuzzAnthropicParse(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkAnthropicParse(b *testing.B) {
+	e := endpoint(b, messages)
+	turn := `{"role":"user","content":[{"type":"text","text":"` + strings.Repeat("word ", 200) + `"}]}`
+	body := []byte(`{"model":"claude-opus-5-5","max_tokens":1000,"stream":true,"tools":[{"name":"t","input_schema":{"type":"object"}}],"messages":[` + turn + strings.Repeat(","+turn, 29) + `]}`)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := e.Vendor.Parse(e, "application/json", body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
