@@ -151,7 +151,7 @@ func TestListSettings(t *testing.T) {
 		ids = append(ids, r.ok("PUT", S, "{"+s+"}")["id"].(string))
 	}
 	tests := []struct{ row, query, want string }{
-		{"AS-09 order and repeats", "?ids=1&ids=0&ids=1", "1 0 1"},
+		{"AS-09 order and repeats", "?ids=#1&ids=#0&ids=#1", "1 0 1"},
 		{"AS-09 without ids", "", ""},
 		{"AS-11 all", "?all=true", "2 1 0"},
 		{"AS-11 provider", "?provider=openai", "2 0"},
@@ -164,7 +164,7 @@ func TestListSettings(t *testing.T) {
 		t.Run(tt.row, func(t *testing.T) {
 			query := tt.query
 			for i, id := range ids {
-				query = strings.ReplaceAll(query, fmt.Sprint("ids=", i), "ids="+id)
+				query = strings.ReplaceAll(query, fmt.Sprint("#", i), id)
 			}
 			var got []string
 			for _, s := range r.list(S + query) {
