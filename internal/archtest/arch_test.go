@@ -28,6 +28,7 @@ type room struct {
 var rooms = map[string]room{
 	"internal/gateway": {"", "", "it is the vocabulary that everything rests on: it knows no transport, no store and no cloud"},
 
+	"internal/record":     {"gateway", "", "it gives stored records their types; where they are stored is not its business"},
 	"internal/limit":      {"gateway", "", "whether a call may pass is decided purely, or it could not be tested against both stores"},
 	"internal/price":      {"gateway", "", "prices are arithmetic on a table"},
 	"internal/provider":   {"gateway", "github.com/tidwall/", "a vendor answers questions about bytes; it neither prices nor limits nor sends"},
@@ -40,15 +41,15 @@ var rooms = map[string]room{
 	"internal/lambdahttp": {"afterwork", "github.com/aws/aws-lambda-go/events", "it carries HTTP over Lambda and knows nothing of what is served"},
 	"internal/fakeai":     {"", "", "a stand-in for a provider must not agree with our own reading of one"},
 
-	"internal/proxy": {"afterwork gateway limit price provider secret telemetry tokenize web", "github.com/tidwall/gjson github.com/tidwall/sjson github.com/google/uuid golang.org/x/sync/",
+	"internal/proxy": {"afterwork gateway limit price provider record secret telemetry tokenize web", "github.com/tidwall/gjson github.com/tidwall/sjson github.com/google/uuid golang.org/x/sync/",
 		"the request path states what it needs of a store as an interface; which store that is, is decided by main"},
-	"internal/admin": {"gateway limit secret web", "github.com/google/uuid",
+	"internal/admin": {"gateway limit price record secret web", "github.com/google/uuid",
 		"the admin API states what it needs of a store as an interface, and shares no types with the wire of the proxy"},
 
-	"internal/store/bolt":      {"gateway limit", "go.etcd.io/bbolt", "a store keeps records and the contract of limit.Ledger; rules are not its business"},
-	"internal/store/dynamo":    {"gateway limit", "github.com/aws/", "a store keeps records and the contract of limit.Ledger; rules are not its business"},
+	"internal/store/bolt":      {"gateway limit record rollup", "go.etcd.io/bbolt", "a store keeps records and the contract of limit.Ledger; rules are not its business"},
+	"internal/store/dynamo":    {"gateway limit record rollup", "github.com/aws/", "a store keeps records and the contract of limit.Ledger; rules are not its business"},
 	"internal/store/dynamo/":   {"", "github.com/aws/", "what starts a local DynamoDB for tests needs nothing of ours"},
-	"internal/store/storetest": {"gateway limit secret", "github.com/google/go-cmp/", "the contract is tested without knowing the store"},
+	"internal/store/storetest": {"gateway limit record rollup secret", "github.com/google/go-cmp/", "the contract is tested without knowing the store"},
 	"internal/secret/kmsbox":   {"gateway secret", "github.com/aws/", "it is the one secret box that calls a cloud"},
 
 	"functions/":    {"*", "github.com/aws/ github.com/awslabs/", "main packages wire the rooms together"},

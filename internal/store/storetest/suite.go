@@ -265,8 +265,11 @@ func (s *suite) denied(err error, m gateway.Measure) *limit.Denied {
 // values is the key's counters, zeros left out.
 func (s *suite) values(k gateway.Key) map[string]int64 {
 	s.Helper()
-	c, err := s.Counters(s.ctx, k.Hash)
-	s.must(err)
+	var c limit.Counters
+	s.must(s.insist(func() (err error) {
+		c, err = s.Counters(s.ctx, k.Hash)
+		return err
+	}))
 	out := map[string]int64{}
 	for name, v := range c.Values {
 		if v != 0 {
@@ -289,11 +292,14 @@ func (s *suite) open(k gateway.Key) []string {
 	return ids
 }
 
-// events is all events of the key.
-func (s *suite) events(k gateway.Key) []gateway.Event {
+// events is all events of the key. It insists: a store's client may have used up
+// its own retries on faults that were injected before.
+func (s *suite) events(k gateway.Key) (list []gateway.Event) {
 	s.Helper()
-	list, err := s.Events(s.ctx, gateway.EventFilter{KeyIDs: []string{k.ID}})
-	s.must(err)
+	s.must(s.insist(func() (err error) {
+		list, err = s.Events(s.ctx, gateway.EventFilter{KeyIDs: []string{k.ID}})
+		return err
+	}))
 	return list
 }
 
