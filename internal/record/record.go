@@ -69,7 +69,8 @@ type Store interface {
 	// DeleteRecord removes the record and its counters. No error if it is absent.
 	DeleteRecord(ctx context.Context, kind Kind, id string) error
 
-	Record(ctx context.Context, kind Kind, id string) (Record, error)
+	// RecordByID reads consistently; gateway.ErrNotFound.
+	RecordByID(ctx context.Context, kind Kind, id string) (Record, error)
 	// RecordsIn lists the group, consistently: CreatedAt ascending, then ID.
 	RecordsIn(ctx context.Context, kind Kind, group string) ([]Record, error)
 	// Records lists the kind: CreatedAt descending, then ID ascending; and the

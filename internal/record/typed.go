@@ -66,7 +66,7 @@ func (o Of[T]) Delete(ctx context.Context, id string) error {
 
 // Get reads a value and its version; gateway.ErrNotFound.
 func (o Of[T]) Get(ctx context.Context, id string) (v T, version int64, err error) {
-	r, err := o.Store.Record(ctx, o.Kind, id)
+	r, err := o.Store.RecordByID(ctx, o.Kind, id)
 	if err != nil {
 		return v, 0, err
 	}

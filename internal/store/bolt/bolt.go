@@ -91,6 +91,7 @@ func (s *Store) prepare() error {
 		for _, name := range [][]byte{
 			bucketCounters, bucketKeys, bucketHashes, bucketSettings, bucketEvents,
 			bucketByCustom, bucketByUser, bucketClaims, bucketLapses,
+			bucketRecords, bucketRecordGroups, bucketRecordAges,
 		} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err

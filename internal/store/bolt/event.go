@@ -59,9 +59,9 @@ func pointed(p []byte) []byte {
 	return slices.Concat(p[timeLen:timeLen+scopeLen], p[:timeLen], p[timeLen+scopeLen:])
 }
 
-// record is an event made ready by its caller, so that the writer, which everybody
+// eventRecord is an event made ready by its caller, so that the writer, which everybody
 // waits for, does not have to.
-type record struct {
+type eventRecord struct {
 	key      []byte
 	json     []byte
 	pointers []indexed
@@ -69,13 +69,13 @@ type record struct {
 
 type indexed struct{ bucket, key []byte }
 
-func newRecord(e *gateway.Event) (*record, error) {
+func newRecord(e *gateway.Event) (*eventRecord, error) {
 	b, err := json.Marshal(e)
 	if err != nil {
 		return nil, broken("event "+e.ID, err)
 	}
 	key := eventKey(e)
-	return &record{key: key, json: b, pointers: pointers(e, key)}, nil
+	return &eventRecord{key: key, json: b, pointers: pointers(e, key)}, nil
 }
 
 func pointers(e *gateway.Event, key []byte) []indexed {
@@ -103,7 +103,7 @@ func (t *txn) event(key []byte) (*gateway.Event, error) {
 }
 
 // putEvent writes the event and removes a few of the same key that are too old.
-func (t *txn) putEvent(r *record, cutoff time.Time) error {
+func (t *txn) putEvent(r *eventRecord, cutoff time.Time) error {
 	if err := t.put(bucketEvents, r.key, r.json); err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (s *Store) Settle(ctx context.Context, v *limit.Settlement) error {
 	return s.commitWrite(w)
 }
 
-func (t *txn) settle(v limit.Settlement, rec *record, now, cutoff time.Time) error {
+func (t *txn) settle(v limit.Settlement, rec *eventRecord, now, cutoff time.Time) error {
 	written, err := t.event(rec.key)
 	switch {
 	case err == nil:

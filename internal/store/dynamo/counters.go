@@ -3,6 +3,7 @@ package dynamo
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -26,7 +27,7 @@ func pkKey(hash string) string { return "K#" + hash }
 // Counters is the raw state of a key's counter item; gateway.ErrNotFound if there
 // is none.
 func (s *Store) Counters(ctx context.Context, keyHash string) (limit.Counters, error) {
-	it, err := s.get(ctx, s.gateway, pkKey(keyHash), skCounters)
+	it, err := s.get(ctx, s.gateway, pkCounters(keyHash), skCounters)
 	if err != nil {
 		return limit.Counters{}, err
 	}
@@ -65,4 +66,13 @@ func parseCounters(it item) (limit.Counters, error) {
 		}
 	}
 	return c, nil
+}
+
+// pkCounters is the partition of a counter item: a subject names it itself, a key
+// is named by its hash, which is hexadecimal.
+func pkCounters(name string) string {
+	if strings.Contains(name, "#") {
+		return name
+	}
+	return pkKey(name)
 }

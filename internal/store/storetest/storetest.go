@@ -13,6 +13,7 @@ import (
 
 	"tollgate/internal/gateway"
 	"tollgate/internal/limit"
+	"tollgate/internal/record"
 )
 
 // Store is what a store offers to the rest of the program.
@@ -70,6 +71,9 @@ type Store interface {
 	Settings(ctx context.Context, ids []string) ([]gateway.Setting, error)
 	// AllSettings lists all: CreatedAt descending, then ID ascending.
 	AllSettings(ctx context.Context) ([]gateway.Setting, error)
+
+	// Records of all other kinds.
+	record.Store
 
 	Ping(ctx context.Context) error
 	Close() error
@@ -155,6 +159,15 @@ func Test(t *testing.T, open func(t *testing.T, opt Options) Store) {
 		{"SettingCRUD", testSettingCRUD},
 		{"SettingBumpsKeys", testSettingBumpsKeys},
 		{"SettingAndKeyParallel", testSettingAndKeyParallel},
+		{"RecordCRUD", testRecordCRUD},
+		{"RecordGroups", testRecordGroups},
+		{"RecordChecksRace", testRecordChecksRace},
+		{"RecordUpdateParallel", testRecordUpdateParallel},
+		{"RecordPages", testRecordPages},
+		{"RecordExpiry", testRecordExpiry},
+		{"RecordCounters", testRecordCounters},
+		{"RecordFaults", testRecordFaults},
+		{"RecordOddCharacters", testRecordOddCharacters},
 		{"Ping", testPing},
 
 		{"EventOnce", testEventOnce},
