@@ -58,6 +58,8 @@ func TestLimitsUnderLoad(t *testing.T) {
 			t.Run("100 a minute, 256 clients, 2000 calls", r.requestsPerMinute)
 			t.Run("$0.01 at $0.001, 256 clients, 500 ms", r.lifetimeCost)
 			t.Run("5 a second for 5 s, 16 clients", r.requestsPerSecond)
+			t.Run("a user's $0.01 with two keys, 256 clients", r.userCost)
+			t.Run("a tag's 100 calls with three keys, 256 clients", r.tagRequests)
 		})
 	}
 }
@@ -135,8 +137,11 @@ func (r *loadRig) key(t *testing.T, limits ...gateway.Limit) string {
 
 // call returns the status and the code of a refusal.
 func (r *loadRig) call(ctx context.Context, key string) (int, string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url,
-		strings.NewReader(`{"model":"m","max_tokens":20,"messages":[{"role":"user","content":"hi"}]}`))
+	return r.send(ctx, key, `{"model":"m","max_tokens":20,"messages":[{"role":"user","content":"hi"}]}`)
+}
+
+func (r *loadRig) send(ctx context.Context, key, body string) (int, string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
@@ -154,13 +159,19 @@ func (r *loadRig) call(ctx context.Context, key string) (int, string, error) {
 // storm makes calls from so many clients and counts the answers by status and code.
 func (r *loadRig) storm(t *testing.T, key string, clients int, more func() bool) map[string]int {
 	t.Helper()
+	return r.stormBy(t, clients, more, func(int) (int, string, error) { return r.call(t.Context(), key) })
+}
+
+// stormBy is storm with calls of any kind; they are told the client's number.
+func (r *loadRig) stormBy(t *testing.T, clients int, more func() bool, call func(client int) (int, string, error)) map[string]int {
+	t.Helper()
 	var mu sync.Mutex
 	got := map[string]int{}
 	var wg sync.WaitGroup
-	for range clients {
+	for client := range clients {
 		wg.Go(func() {
 			for more() {
-				status, code, err := r.call(t.Context(), key)
+				status, code, err := call(client)
 				if err != nil {
 					t.Error(err)
 					return

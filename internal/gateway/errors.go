@@ -23,6 +23,7 @@ const (
 	Unavailable   // a store or the key service does not answer
 	BadGateway    // the provider cannot be reached or answers no HTTP
 	Timeout       // the provider takes too long
+	Outdated      // rests on a version of the record that is not the present one
 )
 
 // Dialect is the family of APIs whose words a caller expects in an error.
@@ -32,6 +33,8 @@ type Dialect uint8
 const (
 	OpenAIDialect Dialect = iota
 	AnthropicDialect
+	GoogleDialect // Gemini's own API
+	AWSDialect    // Bedrock's own API
 )
 
 // Error is a failure with a text for the caller and a cause for the log.

@@ -54,6 +54,7 @@ type Event struct {
 	Price     string           `json:"price,omitempty"`    // version of the price table, with "+costMap"
 
 	Refused   string `json:"refused,omitempty"`   // code of the refusal, or of the failure
+	Scope     string `json:"scope,omitempty"`     // whose limit or rule refused: "key", "user:" and the user's record id, or "tag:" and its name
 	Expired   bool   `json:"expired,omitempty"`   // closed by a later call: its own process never did
 	CapTokens int64  `json:"capTokens,omitempty"` // lowered output cap, when it was lowered
 
@@ -91,4 +92,12 @@ type EventFilter struct {
 	CustomID string
 	UserID   string
 	From, To time.Time // From included, To excluded; zero for open
+
+	// Most bounds how many events may be read to answer, those that other
+	// conditions leave out included: more are ErrTooManyEvents. 0 for any number.
+	Most int
 }
+
+// ErrTooManyEvents is the answer to a filter whose events are more than its Most.
+var ErrTooManyEvents = &Error{Kind: Invalid, Code: "too_many_events",
+	Message: "This takes more events than are read for one answer: choose a shorter time, or name fewer keys."}

@@ -28,6 +28,7 @@ var PublicParams = map[string]bool{
 	"url":          true, // base URL that replaces the vendor's own
 	"resourceName": true, // Azure
 	"awsRegion":    true, // Bedrock
+	"awsRoleArn":   true, // Bedrock
 	"apiVersion":   true,
 }
 
@@ -51,10 +52,20 @@ func (s *Setting) AllowsModel(model string) bool {
 	return false
 }
 
-// CostMap holds an operator's own prices, in nano-dollars per million tokens, by
+// CostMap holds an operator's own prices, in nano-dollars per million units, by
 // exact model name. A nil map was never given; the API shows that as null.
 type CostMap struct {
 	Prompt     map[string]int64 `json:"prompt,omitzero"`
 	Completion map[string]int64 `json:"completion,omitzero"`
 	Embeddings map[string]int64 `json:"embeddings,omitzero"`
+
+	// Models holds prices by the name of what is billed: one of ClassNames, or
+	// PerRequest. They win over the three maps and over the price table, each for
+	// itself.
+	Models map[string]map[string]int64 `json:"models,omitzero"`
+	// Deployments names the model that is behind a name of the caller's own.
+	Deployments map[string]string `json:"deployments,omitzero"`
 }
+
+// PerRequest is the name, beside those of the classes, of a fee for each call.
+const PerRequest = "requests"

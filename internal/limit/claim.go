@@ -31,10 +31,18 @@ const InFlight = "n"
 
 // Claim asks to admit one call at its worst case.
 type Claim struct {
-	ID      string // from NewID; unique among the key's open reservations
+	ID      string // from NewID; unique among the open reservations
 	Key     string // hash of the key: names the counter item
 	Version int64  // of the configuration that the decision rests on
 	Limits  []gateway.Limit
+
+	// KeyID is the id of the key. With Also it must be set: KeyID, At and ID are
+	// the name of the call's event, by which whoever closes the reservation on a
+	// counter item that keys share finds out what the call came to.
+	KeyID string
+	// Also are limits that stand beside the key's: all of them admit the call, or
+	// nothing is charged anywhere.
+	Also []Share
 
 	Tokens int64           // worst case
 	Cost   gateway.NanoUSD // worst case
@@ -45,6 +53,45 @@ type Claim struct {
 	// IdempotencyKey, if not empty, admits the call only if no other call of
 	// the key claimed with the same value within IdempotencyWindow.
 	IdempotencyKey string
+
+	subject string // of a part that is a share's; empty for the key's own
+}
+
+// Share is a set of limits that calls of several keys are charged to, an end
+// user's or a tag's, with a counter item of its own.
+type Share struct {
+	Subject string // names the counter item; has a '#' in it, which no key's hash has
+	Version int64  // of the record that Limits are from
+	Limits  []gateway.Limit
+}
+
+// Parts are what the claim asks of each counter item, as claims without Also: the
+// key's first, then those of the shares in their order. Key names the counter item,
+// whosever it is.
+func (c *Claim) Parts() []*Claim {
+	own := *c
+	own.Also = nil
+	parts := append(make([]*Claim, 0, 1+len(c.Also)), &own)
+	for _, s := range c.Also {
+		p := own
+		p.Key, p.Version, p.Limits, p.subject = s.Subject, s.Version, s.Limits, s.Subject
+		parts = append(parts, &p)
+	}
+	return parts
+}
+
+// Closings are what closes the shares of the claim. st is what its Reserve
+// answered; the zero Standing will do.
+func (c *Claim) Closings(st Standing) []Closing {
+	var list []Closing
+	for i, part := range c.Parts()[1:] {
+		closing := Closing{Subject: part.subject, Reservation: part.Reservation()}
+		if i < len(st.Also) {
+			closing.Stale = st.Also[i].Stale
+		}
+		list = append(list, closing)
+	}
+	return list
 }
 
 // IdempotencyWindow is how long an idempotency key is remembered.
@@ -95,9 +142,12 @@ func (c *Claim) amount(m gateway.Measure) int64 {
 	return 1
 }
 
-// Reservation is the claim as the counter item remembers it while it is open.
+// Reservation is the claim as the key's counter item remembers it while it is open.
 func (c *Claim) Reservation() Reservation {
 	r := Reservation{ID: c.ID, At: c.At, Expires: c.Expires, Tokens: c.Tokens, Cost: c.Cost}
+	if c.subject != "" {
+		r.KeyID = c.KeyID
+	}
 	for _, l := range c.Limits {
 		if l.Measure != gateway.Concurrency {
 			r.Limits = append(r.Limits, gateway.Limit{Measure: l.Measure, Per: l.Per})

@@ -15,8 +15,9 @@ type Counters struct {
 	Open    map[string]Reservation // by id
 }
 
-// Decide says whether the claim fits: nil if it does, or was reserved before;
-// ErrStale if the configuration changed; else a *Denied. It changes nothing.
+// Decide says whether the claim, or the part of one, fits: nil if it does, or was
+// reserved before; ErrStale if the configuration changed; else a *Denied. It looks
+// at no shares, and changes nothing.
 func (c *Counters) Decide(claim *Claim, now time.Time) error {
 	if _, ok := c.Open[claim.ID]; ok {
 		return nil
@@ -75,9 +76,23 @@ func (c *Counters) Close(s *Settlement, now time.Time) bool {
 	return true
 }
 
-// Standing is how the claim's limits stand in c.
+// Release takes back all that the reservation charged, as if it had never been. It
+// reports false, and changes nothing, if the reservation is not open.
+func (c *Counters) Release(r Reservation, now time.Time) bool {
+	if _, ok := c.Open[r.ID]; !ok {
+		return false
+	}
+	for _, d := range r.Refunds(now) {
+		c.Values[d.Counter] += d.Delta
+	}
+	c.Values[InFlight]--
+	delete(c.Open, r.ID)
+	return true
+}
+
+// Standing is how the limits of the claim, or of the part of one, stand in c.
 func (c *Counters) Standing(claim *Claim, now time.Time) Standing {
-	st := Standing{Stale: c.stale(now), Spent: gateway.NanoUSD(c.Values[Spend])}
+	st := Standing{Subject: claim.subject, Stale: c.stale(now), Spent: gateway.NanoUSD(c.Values[Spend])}
 	for _, r := range c.Open {
 		if !now.Before(r.Expires) {
 			st.Expired = append(st.Expired, r)
@@ -92,7 +107,7 @@ func (c *Counters) Standing(claim *Claim, now time.Time) Standing {
 
 // state describes the limit behind a charge.
 func (c *Counters) state(claim *Claim, ch Charge, now time.Time) State {
-	s := State{Used: c.Values[ch.Counter], Ask: ch.Amount}
+	s := State{Subject: claim.subject, Used: c.Values[ch.Counter], Ask: ch.Amount}
 	for _, l := range claim.Limits {
 		if CounterName(l.Measure, l.Per, claim.At) == ch.Counter {
 			s.Limit = l

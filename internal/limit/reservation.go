@@ -2,8 +2,10 @@ package limit
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"tollgate/internal/gateway"
@@ -17,6 +19,10 @@ type Reservation struct {
 	Tokens  int64           // reserved
 	Cost    gateway.NanoUSD // reserved
 	Limits  []gateway.Limit // the limits that were charged, without their caps
+
+	// KeyID is the id of the key whose call it is; empty on the key's own counter
+	// item, where it goes without saying.
+	KeyID string
 }
 
 // Encode packs a reservation, without its id, into the value of its marker: 16
@@ -28,6 +34,9 @@ type Reservation struct {
 //	3 bytes  one bit for each measure and unit that was charged
 //	varint   tokens
 //	varint   nano-dollars
+//	rest     the key's id, on the counter item of a share
+//
+// The id is a 1 and the 16 bytes of a uuid, or a 2 and any other text.
 func (r *Reservation) Encode() []byte {
 	b := make([]byte, 8, 24)
 	ms := r.At.UnixMilli()
@@ -43,7 +52,40 @@ func (r *Reservation) Encode() []byte {
 	}
 	b = append(b, byte(mask>>16), byte(mask>>8), byte(mask))
 	b = binary.AppendUvarint(b, uint64(r.Tokens))
-	return binary.AppendUvarint(b, uint64(r.Cost))
+	return appendKeyID(binary.AppendUvarint(b, uint64(r.Cost)), r.KeyID)
+}
+
+// The forms of a key's id.
+const (
+	idUUID = 1
+	idText = 2
+)
+
+func appendKeyID(b []byte, id string) []byte {
+	if id == "" {
+		return b
+	}
+	if raw, err := hex.DecodeString(strings.ReplaceAll(id, "-", "")); err == nil && len(raw) == 16 && uuidText(raw) == id {
+		return append(append(b, idUUID), raw...)
+	}
+	return append(append(b, idText), id...)
+}
+
+func parseKeyID(b []byte) (id string, ok bool) {
+	switch {
+	case len(b) == 0:
+		return "", true
+	case b[0] == idUUID && len(b) == 17:
+		return uuidText(b[1:]), true
+	case b[0] == idText && len(b) > 1:
+		return string(b[1:]), true
+	}
+	return "", false
+}
+
+func uuidText(raw []byte) string {
+	s := hex.EncodeToString(raw)
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }
 
 var errMarker = errors.New("limit: malformed reservation marker")
@@ -73,10 +115,14 @@ func DecodeReservation(id string, b []byte) (Reservation, error) {
 		return Reservation{}, errMarker
 	}
 	cost, m := binary.Uvarint(b[11+n:])
-	if m <= 0 || 11+n+m != len(b) || int64(tokens) < 0 || int64(cost) < 0 {
+	if m <= 0 || int64(tokens) < 0 || int64(cost) < 0 {
 		return Reservation{}, errMarker
 	}
 	r.Tokens, r.Cost = int64(tokens), gateway.NanoUSD(cost)
+	var ok bool
+	if r.KeyID, ok = parseKeyID(b[11+n+m:]); !ok {
+		return Reservation{}, errMarker
+	}
 	return r, nil
 }
 
@@ -110,6 +156,19 @@ func (r *Reservation) Corrections(tokens int64, cost gateway.NanoUSD, now time.T
 		}
 	}
 	add(Spend, int64(cost-r.Cost))
+	return list
+}
+
+// Refunds lists what takes the reservation back as if it had never been: beside the
+// amounts also the requests. As with Corrections the in-flight count is not among
+// them, and windows that ended are left alone.
+func (r *Reservation) Refunds(now time.Time) []Correction {
+	list := r.Corrections(0, 0, now)
+	for _, l := range r.Limits {
+		if l.Measure == gateway.Requests && !ended(l.Per, r.At, now) {
+			list = append(list, Correction{CounterName(l.Measure, l.Per, r.At), -1})
+		}
+	}
 	return list
 }
 

@@ -84,6 +84,9 @@ func FuzzMarker(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(bytes.Repeat([]byte{0xff}, 31))
 	f.Add(append(r.Encode(), 0))
+	f.Add(append(r.Encode(), "\x02key-1"...))
+	r.KeyID = keyID
+	f.Add(r.Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := limit.DecodeReservation("id", b)
 		if err != nil {

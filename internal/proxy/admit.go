@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,8 +29,8 @@ const (
 	maxReservation = 18 * time.Hour
 )
 
-// admit reserves the worst case of the call against all limits of the key, in one
-// write. If it does not fit, the cap on its output is lowered to what does.
+// admit reserves the worst case of the call against all limits: of the key, of the
+// users that the call names, and of the key's tags. All of them stand, or none. If it does not fit, the cap on its output is lowered to what does.
 func (x *exchange) admit(ctx context.Context) error {
 	var err error
 	if x.quote, err = x.newQuote(); err != nil {
@@ -46,18 +47,18 @@ func (x *exchange) admit(ctx context.Context) error {
 		var denied *limit.Denied
 		switch {
 		case errors.Is(err, limit.ErrStale):
-			if err = x.renew(ctx); err != nil {
+			if err = x.renew(ctx, err); err != nil {
 				return err
 			}
 		case errors.As(err, &denied):
 			x.standing = denied.Standing
-			if len(denied.Standing.Expired) > 0 && !swept {
+			if x.standing.AnyExpired() && !swept {
 				swept = true
 				x.sweep(ctx)
 				continue
 			}
-			if denied.Limit.Measure == gateway.Concurrency || counts(denied) || !x.quote.fit(denied.Standing.Limits, x.call) {
-				return refusal(denied, x.server.Now())
+			if !x.lower(denied) {
+				return x.refuse(denied)
 			}
 		case errors.Is(err, limit.ErrRunning):
 			return &gateway.Error{Kind: gateway.Conflict, Code: "idempotency_key_in_use",
@@ -73,7 +74,7 @@ func (x *exchange) admit(ctx context.Context) error {
 		}
 	}
 	return &gateway.Error{Kind: gateway.RateLimited, Code: "busy", RetryAfter: holdWait,
-		Message: "The API key's limits change faster than the call can be admitted. Try again."}
+		Message: "The limits change faster than the call can be admitted. Try again."}
 }
 
 func (x *exchange) newClaim(ctx context.Context) *limit.Claim {
@@ -89,10 +90,12 @@ func (x *exchange) newClaim(ctx context.Context) *limit.Claim {
 	return &limit.Claim{
 		ID:             limit.NewID(),
 		Key:            x.entry.key.Hash,
+		KeyID:          x.entry.key.ID,
+		Also:           x.shares(),
 		Version:        x.entry.key.Version,
 		Limits:         x.entry.limits,
 		Tokens:         x.quote.size(),
-		Cost:           x.quote.reserve(&x.entry.key),
+		Cost:           x.quote.reserve(x.limited(gateway.Cost)),
 		At:             now,
 		Expires:        expires,
 		IdempotencyKey: x.r.Header.Get("Idempotency-Key"),
@@ -106,6 +109,9 @@ func (x *exchange) reserve(ctx context.Context, claim *limit.Claim) (limit.Stand
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reserveTime)
 		st, err := x.server.Store.Reserve(ctx, claim)
 		cancel()
+		if left := new(limit.Unreleased); errors.As(err, &left) {
+			x.refused = append(x.refused, claim)
+		}
 		if err == nil || try > 0 || decided(err) {
 			return st, err
 		}
@@ -114,34 +120,70 @@ func (x *exchange) reserve(ctx context.Context, claim *limit.Claim) (limit.Stand
 
 // decided reports whether an error of Reserve is its answer, not a failure.
 func decided(err error) bool {
-	var denied *limit.Denied
-	return errors.As(err, &denied) || errors.Is(err, limit.ErrStale) ||
-		errors.Is(err, limit.ErrRunning) || errors.Is(err, limit.ErrRepeated)
+	return limit.Refused(err) || errors.Is(err, limit.ErrRunning) || errors.Is(err, limit.ErrRepeated)
 }
 
-// renew takes the call through its checks again under a changed configuration.
-func (x *exchange) renew(ctx context.Context) error {
-	x.server.directory.discard(x.entry)
-	if err := x.refresh(ctx, x.server.Now()); err != nil {
-		return err
+// takeBack releases what refused claims have left, so that it need not wait until it
+// expires.
+func (x *exchange) takeBack(ctx context.Context) {
+	for _, claim := range x.refused {
+		if err := x.try(ctx, func() error { return x.server.Store.Release(ctx, claim) }); err != nil {
+			x.server.Log.Logger.WarnContext(ctx, "refused call not taken back: what it reserved stays charged",
+				"requestId", x.id, "keyId", claim.KeyID, "error", err)
+		}
 	}
-	if err := x.choose(); err != nil {
-		return err
-	}
+}
+
+// renew takes the call through its checks again under a changed configuration. It
+// reads again what is stale.
+func (x *exchange) renew(ctx context.Context, stale error) error {
+	var shares *limit.StaleShares
 	var err error
+	if errors.As(stale, &shares) {
+		err = x.renewShares(ctx, shares.Subjects)
+	} else {
+		err = x.renewKey(ctx)
+	}
+	if err == nil {
+		err = x.identify(ctx)
+	}
+	if err != nil {
+		return err
+	}
 	x.quote, err = x.newQuote()
 	return err
 }
 
+func (x *exchange) renewKey(ctx context.Context) error {
+	x.server.directory.discard(x.entry)
+	if err := x.refresh(ctx, x.server.Now()); err != nil {
+		return err
+	}
+	return x.choose()
+}
+
+func (x *exchange) renewShares(ctx context.Context, subjects []string) error {
+	x.server.users.forget(x.call.User, subjects)
+	e, err := x.server.directory.retag(ctx, x.entry, subjects)
+	if err != nil {
+		return unavailable(err)
+	}
+	x.entry = e
+	return nil
+}
+
+// lower makes the call smaller, if a smaller one would fit what was denied.
+func (x *exchange) lower(d *limit.Denied) bool {
+	limits := d.Standing.All()
+	return d.Limit.Measure != gateway.Concurrency && !counts(limits) && x.quote.fit(limits, x.call)
+}
+
 // counts reports whether a limit on requests is among those that are used up: no
 // smaller call would fit.
-func counts(d *limit.Denied) bool {
-	for _, s := range d.Standing.Limits {
-		if s.Limit.Measure == gateway.Requests && s.Used > s.Limit.Max-s.Ask {
-			return true
-		}
-	}
-	return false
+func counts(limits []limit.State) bool {
+	return slices.ContainsFunc(limits, func(s limit.State) bool {
+		return s.Limit.Measure == gateway.Requests && s.Used > s.Limit.Max-s.Ask
+	})
 }
 
 // applyCap writes a lowered cap into the body, where a limit made it necessary.
@@ -156,60 +198,102 @@ func (x *exchange) applyCap() error {
 	return nil
 }
 
+// limited reports whether any limit on the call counts m.
 func (x *exchange) limited(m gateway.Measure) bool {
-	for _, l := range x.entry.limits {
-		if l.Measure == m {
-			return true
-		}
+	measures := func(l gateway.Limit) bool { return l.Measure == m }
+	return slices.ContainsFunc(x.entry.limits, measures) || slices.ContainsFunc(x.scopes(), func(s *scope) bool {
+		return slices.ContainsFunc(s.share.Limits, measures)
+	})
+}
+
+// deniesUnknown applies the key's rule for calls without a price. Without one it is
+// to deny them where a cost limit applies, whosever that is.
+func (x *exchange) deniesUnknown() bool {
+	if x.entry.key.UnknownModel == gateway.UnknownModelDefault {
+		return x.limited(gateway.Cost)
 	}
-	return false
+	return x.entry.key.DeniesUnknownModel()
 }
 
 // sweepAtOnce bounds how many expired reservations one call closes.
 const sweepAtOnce = 8
 
-// sweep closes reservations whose own process never did. What they reserved stays
-// charged, for nobody knows what became of them; their slot is free again.
+// sweep closes reservations whose own process never did, on the counter items where
+// this call saw them. What they reserved stays charged, for nobody knows what became
+// of them; their slot is free again.
 func (x *exchange) sweep(ctx context.Context) {
-	list := x.standing.Expired
-	for _, r := range list[:min(len(list), sweepAtOnce)] {
-		e := gateway.Event{
-			ID: uuid.NewString(), ReservationID: r.ID, KeyID: x.entry.key.ID, At: r.At, Tags: x.entry.key.Tags,
-			Tokens: r.Tokens, Cost: r.Cost, Basis: gateway.BasisReserved, Expired: true, Refused: "expired",
+	list := x.standing.Lapsed(x.entry.key.Hash, x.entry.key.ID)
+	for _, s := range list[:min(len(list), sweepAtOnce)] {
+		err := x.describe(ctx, s)
+		if err == nil {
+			err = x.server.Store.Settle(ctx, s)
 		}
-		s := &limit.Settlement{Key: x.entry.key.Hash, Reservation: r, Tokens: r.Tokens, Cost: r.Cost, Event: e}
-		if err := x.server.Store.Settle(ctx, s); err != nil {
+		if err != nil {
 			x.server.Log.Logger.WarnContext(ctx, "expired reservation not closed; the next call tries again",
-				"keyId", x.entry.key.ID, "error", err)
+				"keyId", s.Event.KeyID, "error", err)
 			return
 		}
-		x.server.Log.Call(ctx, &e, nil)
+		x.server.Log.Call(ctx, &s.Event, nil)
 	}
 	x.standing.Expired = nil
+	for i := range x.standing.Also {
+		x.standing.Also[i].Expired = nil
+	}
 }
 
-// refusal says which limit was reached, how much of it is used and when it resets.
-func refusal(d *limit.Denied, now time.Time) error {
+// describe completes the event of an expired reservation, which may be of another key.
+func (x *exchange) describe(ctx context.Context, s *limit.Settlement) error {
+	e := &s.Event
+	e.ID, e.Refused, e.Tags = uuid.NewString(), "expired", x.entry.key.Tags
+	for _, c := range s.Also {
+		if u := x.scopeOf(c.Subject); u != nil && u.user != nil {
+			e.UserID = u.user.UserID
+		}
+	}
+	if e.KeyID == x.entry.key.ID {
+		return nil
+	}
+	k, err := x.server.Store.Key(ctx, e.KeyID)
+	if errors.Is(err, gateway.ErrNotFound) {
+		err = nil
+	}
+	e.Tags = k.Tags
+	return err
+}
+
+// refuse remembers whose limit refused the call.
+func (x *exchange) refuse(d *limit.Denied) error {
+	owner := "the API key"
+	x.scope = "key"
+	if s := x.scopeOf(d.Subject); s != nil {
+		owner, x.scope = s.String(), s.mark()
+	}
+	return refusal(d, owner, x.server.Now())
+}
+
+// refusal says which limit was reached and whose, how much of it is used and when it
+// resets.
+func refusal(d *limit.Denied, owner string, now time.Time) error {
 	e := &gateway.Error{Kind: gateway.RateLimited, Code: codes[d.Limit.Measure], Err: d}
 	used, most, unit := amounts(&d.State)
 	name := limitName(d.Limit)
 	switch held := d.Used-d.Held < d.Limit.Max && d.Held > 0; {
 	case d.Limit.Measure == gateway.Concurrency:
 		e.RetryAfter = holdWait
-		e.Message = fmt.Sprintf("Limit of the API key reached: %s of %s calls are in flight.", used, most)
+		e.Message = fmt.Sprintf("Limit of %s reached: %s of %s calls are in flight.", owner, used, most)
 	case held && d.Limit.Measure != gateway.Requests:
 		e.RetryAfter = holdWait
-		e.Message = fmt.Sprintf("The %s of the API key (%s%s) is held by calls in flight. Try again when they have ended.", name, most, unit)
+		e.Message = fmt.Sprintf("The %s of %s (%s%s) is held by calls in flight. Try again when they have ended.", name, owner, most, unit)
 	case d.Limit.Per == gateway.Lifetime && d.Limit.Measure == gateway.Cost:
 		e.Kind, e.Code = gateway.QuotaExceeded, "insufficient_quota"
-		e.Message = fmt.Sprintf("The %s of the API key is used up: %s of %s%s. Only its operator can raise it.", name, used, most, unit)
+		e.Message = fmt.Sprintf("The %s of %s is used up: %s of %s%s. Only its operator can raise it.", name, owner, used, most, unit)
 	case d.Limit.Per == gateway.Lifetime:
 		e.NoRetry = true
-		e.Message = fmt.Sprintf("The %s of the API key is used up: %s of %s%s. Only its operator can raise it.", name, used, most, unit)
+		e.Message = fmt.Sprintf("The %s of %s is used up: %s of %s%s. Only its operator can raise it.", name, owner, used, most, unit)
 	default:
 		e.RetryAfter = max(d.Reset.Sub(now), time.Millisecond)
-		e.Message = fmt.Sprintf("The %s of the API key is reached: %s of %s%s used. It resets at %s.",
-			name, used, most, unit, d.Reset.UTC().Format(time.RFC3339))
+		e.Message = fmt.Sprintf("The %s of %s is reached: %s of %s%s used. It resets at %s.",
+			name, owner, used, most, unit, d.Reset.UTC().Format(time.RFC3339))
 		if d.Ask > d.Limit.Max {
 			e.NoRetry = true
 			e.Message += " This call asks for more than the whole limit."

@@ -25,6 +25,10 @@ const lockWait = 500 * time.Millisecond
 type Options struct {
 	Now       func() time.Time // time.Now if nil
 	Retention time.Duration    // how long events are kept after their At; zero for ever
+
+	// FoldEvery is how long after it was written an event is added to the sums at
+	// the latest; zero: when sums are asked for.
+	FoldEvery time.Duration
 }
 
 // Store is the store. Safe for concurrent use.
@@ -33,7 +37,8 @@ type Store struct {
 	now       func() time.Time
 	retention time.Duration
 
-	line line
+	line   line
+	folder folder
 
 	// commit makes a transaction durable. Tests put faults around it.
 	commit func(*bbolt.Tx) error
@@ -82,6 +87,7 @@ func Open(path string, opts Options) (*Store, error) {
 	s.line.drained = make(chan struct{})
 	s.line.timer = time.AfterFunc(time.Hour, s.lingered)
 	s.line.timer.Stop()
+	s.startFolder(opts.FoldEvery)
 	return s, nil
 }
 
@@ -92,6 +98,7 @@ func (s *Store) prepare() error {
 			bucketCounters, bucketKeys, bucketHashes, bucketSettings, bucketEvents,
 			bucketByCustom, bucketByUser, bucketClaims, bucketLapses,
 			bucketRecords, bucketRecordGroups, bucketRecordAges,
+			bucketUnfolded, bucketSums, bucketIDs,
 		} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
@@ -108,6 +115,7 @@ func (s *Store) prepare() error {
 // Close waits for the writes that are queued, then closes the file. What comes
 // later fails. Closing twice is no error.
 func (s *Store) Close() error {
+	s.stopFolder()
 	s.drain()
 	return s.db.Close()
 }

@@ -132,7 +132,8 @@ func (r *reader) bytes() []byte {
 	return b
 }
 
-// Counters is the raw state of a key's counters.
+// Counters is the raw state of a counter item: a key's by its hash, any other by its
+// subject.
 func (s *Store) Counters(ctx context.Context, keyHash string) (c limit.Counters, err error) {
 	err = s.view(ctx, func(t *txn) error {
 		p, err := t.counters(keyHash)

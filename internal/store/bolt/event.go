@@ -107,6 +107,9 @@ func (t *txn) putEvent(r *eventRecord, cutoff time.Time) error {
 	if err := t.put(bucketEvents, r.key, r.json); err != nil {
 		return err
 	}
+	if err := t.put(bucketUnfolded, r.key, nil); err != nil {
+		return err
+	}
 	for _, p := range r.pointers {
 		if err := t.put(p.bucket, p.key, nil); err != nil {
 			return err
@@ -124,6 +127,7 @@ func (s *Store) Record(ctx context.Context, e gateway.Event) error {
 	if err != nil {
 		return err
 	}
+	defer s.wakeFolder()
 	return s.write(ctx, func(t *txn) error {
 		if t.get(bucketEvents, rec.key) != nil {
 			return nil
@@ -165,6 +169,7 @@ type selection struct {
 	ctx    context.Context
 	filter gateway.EventFilter
 	keys   map[string]bool
+	read   int
 	found  []gateway.Event
 }
 
@@ -201,6 +206,9 @@ func (sel *selection) scan(t *txn, bucket []byte, id string) error {
 		}
 		if err := sel.ctx.Err(); err != nil {
 			return err
+		}
+		if sel.read++; sel.filter.Most > 0 && sel.read > sel.filter.Most {
+			return gateway.ErrTooManyEvents
 		}
 		if len(v) == 0 {
 			v = t.get(bucketEvents, pointed(k))

@@ -86,15 +86,20 @@ func TestCounterItemSize(t *testing.T) {
 	}
 }
 
-// counterItem is the item as the database has it.
+// counterItem is the key's item as the database has it.
 func (b *bench) counterItem(t *testing.T, client *dynamodb.Client) map[string]types.AttributeValue {
+	t.Helper()
+	return b.countersAt(t, client, "K#"+b.key.Hash)
+}
+
+func (b *bench) countersAt(t *testing.T, client *dynamodb.Client, pk string) map[string]types.AttributeValue {
 	t.Helper()
 	consistent := true
 	out, err := client.GetItem(t.Context(), &dynamodb.GetItemInput{
 		TableName:      &b.opts.GatewayTable,
 		ConsistentRead: &consistent,
 		Key: map[string]types.AttributeValue{
-			"pk": &types.AttributeValueMemberS{Value: "K#" + b.key.Hash},
+			"pk": &types.AttributeValueMemberS{Value: pk},
 			"sk": &types.AttributeValueMemberS{Value: "COUNTERS"},
 		},
 	})

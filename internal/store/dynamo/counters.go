@@ -11,9 +11,9 @@ import (
 	"tollgate/internal/limit"
 )
 
-// The counter item of a key. A write costs its size, so it is kept small:
+// The counter item of a key, or of a record with a subject. A write costs its size, so it is kept small:
 //
-//	v               version of the key's configuration
+//	v               version of the configuration that it belongs to
 //	n               calls in flight
 //	c:l             lifetime cost; other counters likewise, by limit.CounterName
 //	<8 characters>  an open reservation by its id: the only binary attributes

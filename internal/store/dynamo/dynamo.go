@@ -12,7 +12,8 @@
 //	SETTING#<id>   SETTING        a setting: doc, version
 //	SETTING#<id>   K#<hash>       a key that uses the setting
 //
-// The usage table holds events, see events.go. Records are JSON in the attribute
+// The usage table holds events, see events.go, and what they add up to, see sums.go
+// and fold.go. Records are JSON in the attribute
 // doc; the other attributes are there to be indexed or compared.
 //
 // Reads are consistent, except for the lists of all keys and all settings and for
@@ -63,6 +64,7 @@ type Store struct {
 	retention time.Duration
 	now       func() time.Time
 	last      atomic.Int64 // version given out last
+	known     known
 }
 
 // New makes a store on tables that exist. It sends nothing.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -134,8 +135,9 @@ func (s *Store) Events(ctx context.Context, f gateway.EventFilter) ([]gateway.Ev
 		return nil, err
 	}
 	found := make([][]gateway.Event, len(queries))
+	var read atomic.Int64
 	err = each(ctx, len(queries), func(ctx context.Context, i int) (err error) {
-		found[i], err = s.search(ctx, queries[i], &f)
+		found[i], err = s.search(ctx, queries[i], &f, &read)
 		return err
 	})
 	if err != nil {
@@ -162,11 +164,15 @@ func (s *Store) eventQueries(ctx context.Context, f gateway.EventFilter) ([]*dyn
 		Message: "Events need a key id, a custom id or a user id to be searched by."}
 }
 
-// search runs one query and keeps what the filter selects.
-func (s *Store) search(ctx context.Context, in *dynamodb.QueryInput, f *gateway.EventFilter) ([]gateway.Event, error) {
+// search runs one query and keeps what the filter selects. read counts for all
+// queries of the filter.
+func (s *Store) search(ctx context.Context, in *dynamodb.QueryInput, f *gateway.EventFilter, read *atomic.Int64) ([]gateway.Event, error) {
 	var events []gateway.Event
 	now := s.now()
 	err := s.query(ctx, in, func(it item) error {
+		if n := read.Add(1); f.Most > 0 && n > int64(f.Most) {
+			return gateway.ErrTooManyEvents
+		}
 		if expired(it, now) {
 			return nil
 		}

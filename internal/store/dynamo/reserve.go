@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -11,34 +12,77 @@ import (
 	"tollgate/internal/limit"
 )
 
-// Reserve implements limit.Ledger: one write, or two with an idempotency key.
+// Reserve implements limit.Ledger: one write for the key and one for each share, side
+// by side, and one before them with an idempotency key.
 func (s *Store) Reserve(ctx context.Context, claim *limit.Claim) (limit.Standing, error) {
+	if len(claim.Also) > 0 && claim.KeyID == "" {
+		return limit.Standing{}, broken(errors.New("a claim with shares needs the key's id"))
+	}
 	ctx, cancel := context.WithTimeout(ctx, reserveWithin)
 	defer cancel()
 	if claim.IdempotencyKey == "" {
-		return s.charge(ctx, claim)
+		return s.chargeAll(ctx, claim)
 	}
 	if err := s.remember(ctx, claim); err != nil {
 		return limit.Standing{}, err
 	}
-	standing, err := s.charge(ctx, claim)
-	if refused(err) {
+	standing, err := s.chargeAll(ctx, claim)
+	if limit.Refused(err) {
 		// Unless this succeeds the next call with the value would be told that
 		// one is running, so a failure here outweighs the refusal.
-		if err := s.forget(ctx, claim.Key, claim.IdempotencyKey, claim.ID); err != nil {
-			return limit.Standing{}, err
+		if failure := s.forget(ctx, claim.Key, claim.IdempotencyKey, claim.ID); failure != nil {
+			if len(claim.Also) == 0 {
+				return limit.Standing{}, failure
+			}
+			return limit.Standing{}, unreleased(err, failure)
 		}
 	}
 	return standing, err
 }
 
-// refused reports whether err means for certain that nothing was charged.
-func refused(err error) bool {
-	var denied *limit.Denied
-	return errors.As(err, &denied) || errors.Is(err, limit.ErrStale)
+// chargeAll charges all parts of the claim at once. If one refuses, the others are
+// released before the answer. A failure, after which nobody knows what stands, is
+// answered as it is: the claim may be repeated, and finds what it had charged.
+func (s *Store) chargeAll(ctx context.Context, claim *limit.Claim) (limit.Standing, error) {
+	if len(claim.Also) == 0 {
+		return s.charge(ctx, claim)
+	}
+	parts := claim.Parts()
+	standings, errs := make([]limit.Standing, len(parts)), make([]error, len(parts))
+	var wg sync.WaitGroup
+	for i, part := range parts {
+		wg.Go(func() { standings[i], errs[i] = s.charge(ctx, part) })
+	}
+	wg.Wait()
+	var standing []*limit.Claim
+	refused := false
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			standing = append(standing, parts[i])
+		case limit.Refused(err):
+			refused = true
+		default:
+			return limit.Standing{}, err
+		}
+	}
+	if refused {
+		for i, part := range parts {
+			if errs[i] == nil {
+				standings[i] = standings[i].Without(part)
+			}
+		}
+	}
+	answer, err := limit.Join(claim, standings, errs)
+	if refused {
+		if failure := s.releaseParts(ctx, standing); failure != nil {
+			err = unreleased(err, failure)
+		}
+	}
+	return answer, err
 }
 
-// charge makes all charges of the claim in one conditional write. If that write
+// charge makes all charges of a part in one conditional write. If that write
 // is sent twice, because its first answer was lost, the second finds the marker
 // of the first and is answered as if it had been the first.
 func (s *Store) charge(ctx context.Context, claim *limit.Claim) (limit.Standing, error) {
@@ -59,7 +103,7 @@ func (s *Store) charge(ctx context.Context, claim *limit.Claim) (limit.Standing,
 // explain says why the counter item, as it was, did not admit the claim.
 func (s *Store) explain(old item, claim *limit.Claim) (limit.Standing, error) {
 	if len(old) == 0 {
-		return limit.Standing{}, limit.ErrStale // the key was deleted
+		return limit.Standing{}, limit.ErrStale // deleted
 	}
 	counters, err := parseCounters(old)
 	if err != nil {
@@ -99,7 +143,7 @@ func chargeInput(table string, claim *limit.Claim) *dynamodb.UpdateItemInput {
 	condition := strings.Join(conditions, " AND ")
 	return &dynamodb.UpdateItemInput{
 		TableName:                           &table,
-		Key:                                 address(pkKey(claim.Key), skCounters),
+		Key:                                 address(pkCounters(claim.Key), skCounters),
 		UpdateExpression:                    &update,
 		ConditionExpression:                 &condition,
 		ExpressionAttributeNames:            x.names,

@@ -11,8 +11,8 @@ import (
 	"tollgate/internal/limit"
 )
 
-// Settle implements limit.Ledger: the event first, then the counters, then the
-// idempotency key if there is one. Each write may be repeated, and whoever stops
+// Settle implements limit.Ledger: the event first, then the counters, those of the
+// shares before the key's, then the idempotency key if there is one. Each write may be repeated, and whoever stops
 // between two of them leaves what the next closer needs.
 func (s *Store) Settle(ctx context.Context, st *limit.Settlement) error {
 	ctx, cancel := context.WithTimeout(ctx, settleWithin)
@@ -26,7 +26,7 @@ func (s *Store) Settle(ctx context.Context, st *limit.Settlement) error {
 	if err != nil {
 		return err
 	}
-	if err := s.closeReservation(ctx, st, stands.Tokens, stands.Cost); err != nil {
+	if err := s.closeAll(ctx, st, stands.Tokens, stands.Cost); err != nil {
 		return err
 	}
 	switch {
@@ -36,6 +36,25 @@ func (s *Store) Settle(ctx context.Context, st *limit.Settlement) error {
 		return s.forget(ctx, st.Key, st.IdempotencyKey, st.Reservation.ID)
 	}
 	return s.end(ctx, st)
+}
+
+func (s *Store) closeAll(ctx context.Context, st *limit.Settlement, tokens int64, cost gateway.NanoUSD) error {
+	parts := st.Parts()
+	if shares := len(st.Also); shares > 0 {
+		err := each(ctx, shares, func(ctx context.Context, i int) error {
+			return s.closeReservation(ctx, parts[i], tokens, cost)
+		})
+		if err != nil {
+			return err
+		}
+		parts = parts[shares:]
+	}
+	for _, key := range parts { // none if only a share is closed
+		if err := s.closeReservation(ctx, key, tokens, cost); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // closeReservation corrects the counters and removes the marker, in one write. A
@@ -57,7 +76,7 @@ func (s *Store) closeReservation(ctx context.Context, st *limit.Settlement, toke
 	condition := "attribute_exists(" + marker + ")"
 	_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:                 &s.gateway,
-		Key:                       address(pkKey(st.Key), skCounters),
+		Key:                       address(pkCounters(st.Key), skCounters),
 		UpdateExpression:          &update,
 		ConditionExpression:       &condition,
 		ExpressionAttributeNames:  x.names,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -36,7 +37,11 @@ func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem) 
 // again runs try until it is not disturbed any more: errBusy, and errCondition if
 // try read what it wrote by. Other errors end it.
 func again(ctx context.Context, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, writeWithin)
+	return againWithin(ctx, writeWithin, try)
+}
+
+func againWithin(ctx context.Context, within time.Duration, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	for n := 1; ; n++ {
 		err := try(ctx)

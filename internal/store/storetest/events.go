@@ -60,7 +60,7 @@ func testEventWhole(s *suite) {
 		Status: 200, LatencyMS: 1, FirstMS: 2, UpstreamS: 429, Truncated: true,
 		Usage: map[string]int64{"input": 3, "output": 4}, Reasoning: 5, Tokens: 7, Cost: 8,
 		Basis: gateway.BasisEstimated, Unpriced: []string{"images"}, Price: "2026-01+costMap",
-		Refused: "x", Expired: true, CapTokens: 9,
+		Refused: "x", Scope: "user:u1", Expired: true, CapTokens: 9,
 		Request: []byte("{\"q\":\"\x00\"}"), Response: slices.Repeat([]byte("0123456789abcdef"), 1000),
 	}
 	s.must(s.Record(s.ctx, e))

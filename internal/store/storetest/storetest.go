@@ -27,9 +27,9 @@ type Store interface {
 	// Settle uses the event's KeyID, At and ReservationID as its name.
 	limit.Ledger
 
-	// Counters is the raw state of a key's counter item; gateway.ErrNotFound if
-	// there is none.
-	Counters(ctx context.Context, keyHash string) (limit.Counters, error)
+	// Counters is the raw state of a counter item, a key's by its hash and any
+	// other by its subject; gateway.ErrNotFound if there is none.
+	Counters(ctx context.Context, subject string) (limit.Counters, error)
 
 	// Record writes the event of a call that reserved nothing. An event with the
 	// same KeyID, At and ReservationID that is there already stays as it is,
@@ -139,6 +139,28 @@ func Test(t *testing.T, open func(t *testing.T, opt Options) Store) {
 		{"EventBeforeSettle", testEventBeforeSettle},
 		{"SixteenClosers", testSixteenClosers},
 		{"LateSettle", testLateSettle},
+
+		{"SharesStanding", testSharesStanding},
+		{"SharesLongestWait", testSharesLongestWait},
+		{"SharesSpend", testSharesSpend},
+		{"SharesKeyBinds", testSharesKeyBinds},
+		{"SharesUserBinds", testSharesUserBinds},
+		{"SharesTagBinds", testSharesTagBinds},
+		{"SharesAllBind", testSharesAllBind},
+		{"SharesTenCents", testSharesTenCents},
+		{"SharesRetries", testSharesRetries},
+		{"SharesRelease", testSharesRelease},
+		{"SharesStale", testSharesStale},
+		{"SharesDeletedUser", testSharesDeletedUser},
+		{"SharesIdempotency", testSharesIdempotency},
+		{"SharesWithoutKeyID", testSharesWithoutKeyID},
+		{"SharesFaultOnce", testSharesFaultOnce},
+		{"SharesFaultOnceDenied", testSharesFaultOnceDenied},
+		{"SharesFaultsConcurrent", testSharesFaultsConcurrent},
+		{"SharesKilledInReserve", testSharesKilledInReserve},
+		{"SharesKilledInRelease", testSharesKilledInRelease},
+		{"SharesKilledInSettle", testSharesKilledInSettle},
+		{"SharesClosedByAnotherKey", testSharesClosedByAnotherKey},
 
 		{"IdempotencyRunning", testIdempotencyRunning},
 		{"IdempotencyEnded", testIdempotencyEnded},

@@ -189,7 +189,7 @@ func withKey(c *limit.Claim, value string) *limit.Claim {
 // settlement ends the claim with the actual amounts.
 func settlement(k gateway.Key, c *limit.Claim, tokens int64, cost gateway.NanoUSD) *limit.Settlement {
 	return &limit.Settlement{
-		Key: c.Key, Reservation: c.Reservation(), Tokens: tokens, Cost: cost,
+		Key: c.Key, Reservation: c.Reservation(), Also: c.Closings(limit.Standing{}), Tokens: tokens, Cost: cost,
 		IdempotencyKey: c.IdempotencyKey,
 		Event: gateway.Event{
 			ID: "call-" + c.ID, ReservationID: c.ID, KeyID: k.ID, At: c.At,
@@ -224,10 +224,21 @@ const tries = 4
 func (s *suite) reserve(c *limit.Claim) (st limit.Standing, err error) {
 	for range tries {
 		if st, err = s.Reserve(s.ctx, c); answered(err) {
+			s.released(c, err)
 			return st, err
 		}
 	}
 	return st, err
+}
+
+// released takes back what a refused claim left, if the refusal says that it did.
+func (s *suite) released(c *limit.Claim, refusal error) {
+	var left *limit.Unreleased
+	if errors.As(refusal, &left) {
+		if err := s.insist(func() error { return s.Release(s.ctx, c) }); err != nil {
+			s.Error(err)
+		}
+	}
 }
 
 // settle repeats a Settle that fails.
@@ -260,58 +271,6 @@ func (s *suite) denied(err error, m gateway.Measure) *limit.Denied {
 		s.Errorf("denied by %s, want %s", d.Limit.Measure, m)
 	}
 	return d
-}
-
-// values is the key's counters, zeros left out.
-func (s *suite) values(k gateway.Key) map[string]int64 {
-	s.Helper()
-	var c limit.Counters
-	s.must(s.insist(func() (err error) {
-		c, err = s.Counters(s.ctx, k.Hash)
-		return err
-	}))
-	out := map[string]int64{}
-	for name, v := range c.Values {
-		if v != 0 {
-			out[name] = v
-		}
-	}
-	return out
-}
-
-// open is the ids of the key's open reservations, sorted.
-func (s *suite) open(k gateway.Key) []string {
-	s.Helper()
-	c, err := s.Counters(s.ctx, k.Hash)
-	s.must(err)
-	var ids []string
-	for id := range c.Open {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
-}
-
-// events is all events of the key. It insists: a store's client may have used up
-// its own retries on faults that were injected before.
-func (s *suite) events(k gateway.Key) (list []gateway.Event) {
-	s.Helper()
-	s.must(s.insist(func() (err error) {
-		list, err = s.Events(s.ctx, gateway.EventFilter{KeyIDs: []string{k.ID}})
-		return err
-	}))
-	return list
-}
-
-// booked is the sum of the key's events.
-func (s *suite) booked(k gateway.Key) (n int, tokens int64, cost gateway.NanoUSD) {
-	s.Helper()
-	for _, e := range s.events(k) {
-		n++
-		tokens += e.Tokens
-		cost += e.Cost
-	}
-	return n, tokens, cost
 }
 
 // counter names the counter of a measure at the suite's present.

@@ -1,0 +1,105 @@
+package rollup
+
+import (
+	"maps"
+
+	"tollgate/internal/gateway"
+)
+
+// Sums is what events add up to.
+type Sums struct {
+	Requests  int64           `json:"n,omitempty"`  // events, refusals included
+	Successes int64           `json:"ok,omitempty"` // with status 200 exactly
+	Cost      gateway.NanoUSD `json:"c,omitempty"`
+	Tokens    int64           `json:"t,omitempty"`  // charged to token limits
+	LatencyMS int64           `json:"l,omitempty"`  // sum, milliseconds
+	FirstMS   int64           `json:"f,omitempty"`  // sum of the times to the first byte
+	Firsts    int64           `json:"fn,omitempty"` // events that have such a time
+	Estimated int64           `json:"e,omitempty"`  // events whose usage the provider did not report
+
+	Usage   map[string]int64 `json:"u,omitempty"` // by class name
+	Latency Histogram        `json:"h,omitempty"`
+}
+
+// Of is the sums of one event.
+func Of(e *gateway.Event) Sums {
+	s := Sums{
+		Requests: 1, Cost: e.Cost, Tokens: e.Tokens, LatencyMS: e.LatencyMS, FirstMS: e.FirstMS,
+		Usage:   e.Usage,
+		Latency: Histogram{bucket(e.LatencyMS): 1},
+	}
+	if e.Status == 200 {
+		s.Successes = 1
+	}
+	if e.FirstMS > 0 {
+		s.Firsts = 1
+	}
+	if e.Basis == gateway.BasisEstimated || e.Basis == gateway.BasisReserved {
+		s.Estimated = 1
+	}
+	return s
+}
+
+// Add adds o.
+func (s *Sums) Add(o *Sums) { s.add(o, 1) }
+
+// Subtract is the inverse of Add.
+func (s *Sums) Subtract(o *Sums) { s.add(o, -1) }
+
+func (s *Sums) add(o *Sums, sign int64) {
+	s.Requests += sign * o.Requests
+	s.Successes += sign * o.Successes
+	s.Cost += gateway.NanoUSD(sign) * o.Cost
+	s.Tokens += sign * o.Tokens
+	s.LatencyMS += sign * o.LatencyMS
+	s.FirstMS += sign * o.FirstMS
+	s.Firsts += sign * o.Firsts
+	s.Estimated += sign * o.Estimated
+	s.Usage = addMap(s.Usage, o.Usage, sign)
+	s.Latency = addMap(s.Latency, o.Latency, sign)
+}
+
+// addMap leaves no zeros behind: absent means the same.
+func addMap[M ~map[K]int64, K comparable](to, from M, sign int64) M {
+	for k, n := range from {
+		if to == nil {
+			to = make(M, len(from))
+		}
+		if to[k] += sign * n; to[k] == 0 {
+			delete(to, k)
+		}
+	}
+	return to
+}
+
+// IsZero reports whether nothing is counted.
+func (s *Sums) IsZero() bool {
+	return len(s.Usage) == 0 && len(s.Latency) == 0 && s.Requests == 0 && s.Successes == 0 && s.Cost == 0 &&
+		s.Tokens == 0 && s.LatencyMS == 0 && s.FirstMS == 0 && s.Firsts == 0 && s.Estimated == 0
+}
+
+// Equal reports whether both count the same.
+func (s *Sums) Equal(o *Sums) bool {
+	d := s.Clone()
+	d.Subtract(o)
+	return d.IsZero()
+}
+
+// Clone is a copy that shares nothing with s.
+func (s *Sums) Clone() Sums {
+	c := *s
+	c.Usage, c.Latency = maps.Clone(s.Usage), maps.Clone(s.Latency)
+	return c
+}
+
+// PromptTokens is the number of tokens in, of every kind.
+func (s *Sums) PromptTokens() int64 { return s.usage().PromptTokens() }
+
+// CompletionTokens is the number of tokens out, of every kind.
+func (s *Sums) CompletionTokens() int64 { return s.usage().CompletionTokens() }
+
+func (s *Sums) usage() *gateway.Usage {
+	e := gateway.Event{Usage: s.Usage}
+	u := e.GetUsage()
+	return &u
+}
