@@ -13,9 +13,11 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"tollgate/internal/awsauth"
 	"tollgate/internal/config"
 	"tollgate/internal/lambdahttp"
 	"tollgate/internal/price"
+	"tollgate/internal/price/stored"
 	"tollgate/internal/proxy"
 	"tollgate/internal/secret/kmsbox"
 	"tollgate/internal/store/dynamo"
@@ -37,11 +39,13 @@ func main() {
 const warmTimeout = 500 * time.Millisecond
 
 // prepare does now, side by side, what the first call would have to wait for: it
-// parses the price table and opens the connection to DynamoDB.
-func prepare(ctx context.Context, store *dynamo.Store, log *slog.Logger) {
+// parses the embedded price table, looks for a stored one and opens the connection
+// to DynamoDB.
+func prepare(ctx context.Context, store *dynamo.Store, prices *stored.Source, log *slog.Logger) {
 	var done sync.WaitGroup
 	defer done.Wait()
 	done.Go(func() { price.Embedded() })
+	done.Go(func() { prices.Refresh(ctx) })
 	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
 	defer cancel()
 	if err := store.Warm(ctx); err != nil {
@@ -65,12 +69,15 @@ func wire(ctx context.Context) (http.Handler, error) {
 		GatewayTable: env.GatewayTable, UsageTable: env.UsageTable, Retention: env.Retention,
 	})
 	log := telemetry.NewLogger(os.Stdout, env.Level)
-	prepare(ctx, store, log)
+	prices := stored.NewSource(store, log, time.Now)
+	prepare(ctx, store, prices, log)
 	return proxy.New(proxy.Config{
 		Store:           store,
 		Box:             kmsbox.New(env.KMSKeyID),
-		Prices:          price.Embedded,
+		Prices:          prices.Table,
+		RefreshPrices:   prices.Refresh,
 		Upstream:        proxy.NewTransport(),
+		Signer:          awsauth.New(awsauth.Options{}),
 		Log:             telemetry.Log{Logger: log, Namespace: env.MetricsNamespace},
 		Timeout:         env.ProxyTimeout,
 		MaxBody:         env.MaxBody,

@@ -1,4 +1,4 @@
-// Package fakeai is an upstream that answers like OpenAI, for the demo, the
+// Package fakeai has upstreams that answer like OpenAI and Bedrock, for the demo, the
 // benchmarks and the tests: always the same words, with usage, plain or streamed.
 package fakeai
 

@@ -208,7 +208,7 @@ func TestDialect(t *testing.T) {
 		}
 	}
 	for _, e := range r.Endpoints() {
-		if (e.Dialect == gateway.AnthropicDialect) != strings.HasPrefix(e.Pattern, claude) {
+		if (e.Dialect == gateway.AnthropicDialect) != (strings.HasPrefix(e.Pattern, claude) || strings.HasPrefix(e.Pattern, "/api/providers/bedrock/anthropic/")) {
 			t.Errorf("%s: %v", e.Pattern, e.Dialect)
 		}
 	}
@@ -227,7 +227,7 @@ func TestAnthropicTexts(t *testing.T) {
 		`{"type":"message","content":[{"type":"thinking","thinking":"hm","signature":"c"},{"type":"text","text":"a"},{"type":"tool_use","name":"n","input":{"x":1}}]}`: {"hm", "a", `{"x":1}`},
 		`{"completion":" b"}`: {" b"},
 	} {
-		if got := provider.AnswerText([]byte(answer), false); !cmp.Equal(got, want) {
+		if got := provider.AnswerText(new(provider.Call), []byte(answer), false); !cmp.Equal(got, want) {
 			t.Errorf("%s: %q", answer, got)
 		}
 	}
@@ -237,7 +237,7 @@ func TestAnthropicTexts(t *testing.T) {
 		"data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\n" +
 		"data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\"}}\n\n" +
 		"data: {\"type\":\"completion\",\"completion\":\" b\"}\n\n"
-	if got, want := provider.AnswerText([]byte(stream), true), []string{"hm", "a", "{", " b"}; !cmp.Equal(got, want) {
+	if got, want := provider.AnswerText(new(provider.Call), []byte(stream), true), []string{"hm", "a", "{", " b"}; !cmp.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
 }

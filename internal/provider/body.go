@@ -24,11 +24,8 @@ func invalid(code, param, format string, args ...any) error {
 // It refuses an object that has one of them twice: parsers differ in which one
 // counts, so what was checked here need not be what the provider acts on.
 func members(body []byte, want map[string]bool) (map[string]gjson.Result, error) {
-	if tooDeep(body) {
-		return nil, invalid("invalid_json", "", "The JSON body is nested more than %d levels deep.", maxDepth)
-	}
-	if !gjson.ValidBytes(body) || !utf8.Valid(body) { // what is no UTF-8 every reader mends in its own way
-		return nil, invalid("invalid_json", "", "The body is not valid JSON.")
+	if err := readable(body); err != nil {
+		return nil, err
 	}
 	root := gjson.ParseBytes(body)
 	if !root.IsObject() {
@@ -49,6 +46,17 @@ func members(body []byte, want map[string]bool) (map[string]gjson.Result, error)
 		return true
 	})
 	return got, err
+}
+
+// readable refuses a body that is not JSON which every parser reads alike.
+func readable(body []byte) error {
+	if tooDeep(body) {
+		return invalid("invalid_json", "", "The JSON body is nested more than %d levels deep.", maxDepth)
+	}
+	if !gjson.ValidBytes(body) || !utf8.Valid(body) { // what is no UTF-8 every reader mends in its own way
+		return invalid("invalid_json", "", "The body is not valid JSON.")
+	}
+	return nil
 }
 
 // tooDeep reports whether the brackets outside of strings nest beyond maxDepth.

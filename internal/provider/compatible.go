@@ -102,6 +102,11 @@ func (v compatible) Parse(e *Endpoint, contentType string, body []byte) (*Call, 
 	if c.User, err = text(m, "user"); err != nil {
 		return nil, err
 	}
+	if c.User == "" { // what "user" is called since 2025; a prompt_cache_key names nobody
+		if c.User, err = text(m, "safety_identifier"); err != nil {
+			return nil, err
+		}
+	}
 	if err := typed(m); err != nil {
 		return nil, err
 	}

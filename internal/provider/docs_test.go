@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,9 +50,12 @@ func TestProvidersPage(t *testing.T) {
 // that cost nothing.
 func matrix() string {
 	vendors := provider.All()
-	var lines []string
+	var names, lines []string
 	cells := map[string]map[string]string{} // line, vendor
 	for _, v := range vendors {
+		if !slices.Contains(names, v.Name()) { // Gemini is there in two forms
+			names = append(names, v.Name())
+		}
 		for _, e := range v.Endpoints() {
 			line, cell := describe(v, &e)
 			if cells[line] == nil {
@@ -66,18 +70,18 @@ func matrix() string {
 	}
 	var b strings.Builder
 	b.WriteString("\n| endpoint |")
-	for _, v := range vendors {
-		fmt.Fprintf(&b, " %s |", v.Name())
+	for _, name := range names {
+		fmt.Fprintf(&b, " %s |", name)
 	}
-	b.WriteString("\n| --- |" + strings.Repeat(" --- |", len(vendors)) + "\n")
+	b.WriteString("\n| --- |" + strings.Repeat(" --- |", len(names)) + "\n")
 	for _, metered := range []bool{true, false} {
 		for _, line := range lines {
 			if metered == strings.HasSuffix(line, "…`") {
 				continue
 			}
 			fmt.Fprintf(&b, "| %s |", line)
-			for _, v := range vendors {
-				fmt.Fprintf(&b, " %s |", cells[line][v.Name()])
+			for _, name := range names {
+				fmt.Fprintf(&b, " %s |", cells[line][name])
 			}
 			b.WriteString("\n")
 		}
@@ -89,7 +93,7 @@ func matrix() string {
 // describe is the line of an endpoint and what it can.
 func describe(v provider.Vendor, e *provider.Endpoint) (line, cell string) {
 	path := strings.TrimPrefix(e.Pattern, "/api/providers/"+v.Name())
-	for _, prefix := range []string{"/openai", "/deployments/:deployment_id", "/v1"} {
+	for _, prefix := range []string{"/openai", "/anthropic", "/deployments/:deployment_id", "/v1beta", "/v1"} {
 		path = strings.TrimPrefix(path, prefix)
 	}
 	if e.Metering == provider.Free {
@@ -103,6 +107,10 @@ func describe(v provider.Vendor, e *provider.Endpoint) (line, cell string) {
 	case provider.Embeddings, provider.FileSearch:
 	case provider.Unbounded:
 		cell = "R"
+	case provider.Invoke, provider.Converse:
+		if strings.HasSuffix(e.Pattern, "-stream") {
+			cell += "S"
+		}
 	default:
 		cell += "S"
 	}

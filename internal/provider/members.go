@@ -27,8 +27,10 @@ type Members struct {
 	key    [2][]byte
 	onKey  bool // the next string at this depth is a key
 	inKey  bool
-	taking int // index of the member being kept, -1 for none
-	from   int // depth at which it started
+	lists  bool // an array at the top is a list of objects: the last one that has a member counts
+	list   bool // inside of it
+	taking int  // index of the member being kept, -1 for none
+	from   int  // depth at which it started
 	taken  []byte
 }
 
@@ -40,7 +42,7 @@ func NewMembers(want ...string) *Members {
 // reset forgets everything but what to look for.
 func (m *Members) reset() {
 	clear(m.has)
-	m.depth, m.inText, m.escape, m.onKey, m.inKey, m.taking = 0, false, false, false, false, -1
+	m.depth, m.inText, m.escape, m.onKey, m.inKey, m.list, m.taking = 0, false, false, false, false, false, -1
 	m.watch = [2]bool{}
 }
 
@@ -153,10 +155,18 @@ func (m *Members) structure(c byte) {
 			return
 		}
 	case '{', '[':
+		if c == '[' && m.depth == 0 && m.lists && !m.list {
+			m.list = true
+			return
+		}
 		m.keep([]byte{c})
 		m.open(c == '{')
 		return
 	case '}', ']':
+		if m.depth == 0 && m.list {
+			m.list = false
+			return
+		}
 		m.end(m.depth)
 		m.depth--
 		m.onKey = false

@@ -2,7 +2,9 @@ package provider
 
 import (
 	"bytes"
+	"cmp"
 	"regexp"
+	"slices"
 	"strconv"
 
 	"github.com/tidwall/gjson"
@@ -20,6 +22,7 @@ import (
 type Meter struct {
 	call    *Call
 	events  bool
+	frames  *frames  // nil: no frames
 	current *Members // of the event, or of the whole body
 	all     *Members // of all events
 
@@ -58,17 +61,22 @@ var caught = []string{"usage", "model", "service_tier", "tool_usage", "duration"
 // NewMeter makes a meter for the answer to c. events says that the answer is a
 // stream of server-sent events.
 func NewMeter(c *Call, events bool) *Meter {
-	want := caught
+	want := slices.Concat(caught, c.Watch)
 	if events && c.HideUsage {
-		want = append([]string{"choices"}, caught...)
+		want = append(want, "choices")
 	}
-	return &Meter{call: c, events: events, whole: true,
+	m := &Meter{call: c, events: events, whole: true, lines: lines{last: c.StreamEnd},
 		current: NewMembers(want...), all: NewMembers(want...)}
+	m.current.lists = c.List
+	return m
 }
 
 // Pass looks at the next piece of the answer and returns what goes on to the
 // caller. The result is valid until the next call.
 func (m *Meter) Pass(p []byte) []byte {
+	if m.frames != nil {
+		return m.passFrames(p)
+	}
 	m.copy(p)
 	if !m.events {
 		m.current.Write(p)
@@ -95,6 +103,9 @@ func (m *Meter) Pass(p []byte) []byte {
 // End takes note that the answer is over and returns what was still held back.
 func (m *Meter) End() []byte {
 	defer m.countSearches()
+	if m.frames != nil {
+		return m.frames.dec.Take()
+	}
 	if !m.events {
 		m.all.merge(m.current)
 		m.current.reset()
@@ -135,7 +146,7 @@ func (m *Meter) endEvent() bool {
 	case kind == "response.web_search_call.completed":
 		m.webs++
 	}
-	m.done = m.done || m.lines.done
+	m.done = m.done || m.lines.done || m.current.Get(invocationMetrics).Exists()
 	if shrinks(m.all.Get("usage"), usage) {
 		m.current.drop("usage")
 	}
@@ -180,25 +191,33 @@ func shrinks(earlier, usage gjson.Result) bool {
 // Failed reports whether the stream carried an error event.
 func (m *Meter) Failed() bool { return m.failed }
 
-// Done reports whether the stream said that it is complete.
-func (m *Meter) Done() bool { return m.done }
+// Done reports whether the stream said that it is complete, if its protocol does.
+func (m *Meter) Done() bool { return m.done || m.call.OpenEnd }
 
-// MidEvent reports whether what Pass has returned so far ends inside of an event:
-// only of one that was too long to be held back.
-func (m *Meter) MidEvent() bool { return m.loose }
+// Ended reports whether the event has passed that ends the stream.
+func (m *Meter) Ended() bool { return m.lines.done }
 
 // Members is what was caught of the whole answer. After End.
 func (m *Meter) Members() *Members { return m.all }
 
 // Model is the model that answered, if it said so.
-func (m *Meter) Model() string { return m.either("model") }
+func (m *Meter) Model() string {
+	return cmp.Or(m.either("model"), m.all.Get("modelVersion").String())
+}
 
 // Tier is the service tier that served the call, if the answer said so.
 //
-// At Anthropic it is part of the usage, beside a speed that is priced like one.
+// At Google and Anthropic it is part of the usage, at Anthropic beside a speed that
+// is priced like one.
 func (m *Meter) Tier() string {
 	if tier := m.either("service_tier"); tier != "" {
 		return tier
+	}
+	if tier := m.all.Get("usageMetadata").Get("serviceTier").String(); tier != "" {
+		return googleTier(tier)
+	}
+	if tier := m.all.Get(converseTier); tier.Exists() {
+		return tier.String()
 	}
 	r := report{start: m.all.Get("message.usage"), end: m.all.Get("usage")}
 	if speed := r.get("speed").String(); speed == "fast" {
@@ -229,7 +248,8 @@ type lines struct {
 	cr     bool   // the last byte was CR: LF would belong to it
 	any    bool   // the event has lines
 	start  []byte // beginning of the last data line
-	done   bool   // a data line was "[DONE]"
+	last   string // data of the event that ends the stream; empty for "[DONE]"
+	done   bool   // a data line was that
 }
 
 // fresh reports whether the next byte begins an event.
@@ -298,18 +318,20 @@ func (l *lines) payload(p []byte, data func([]byte)) {
 	if !l.isData {
 		return
 	}
-	if room := 8 - len(l.start); room > 0 {
+	if room := len(l.ending()) + 2 - len(l.start); room > 0 {
 		l.start = append(l.start, p[:min(room, len(p))]...)
 	}
 	data(p)
 }
+
+func (l *lines) ending() string { return cmp.Or(l.last, "[DONE]") }
 
 // line ends a line and reports whether it was a blank one, which ends an event. A
 // second blank line ends an event that has nothing.
 func (l *lines) line(data func([]byte)) bool {
 	blank := !l.value && len(l.field) == 0
 	if l.value && l.isData {
-		l.done = l.done || string(bytes.TrimSpace(l.start)) == "[DONE]"
+		l.done = l.done || string(bytes.TrimSpace(l.start)) == l.ending()
 		data([]byte{'\n'})
 	}
 	l.field, l.value, l.spaced, l.isData = l.field[:0], false, false, false

@@ -15,7 +15,7 @@ var OpenAI Vendor = compatible{name: "openai", base: "https://api.openai.com/v1"
 	rows: rows(openAIPrefix, "", openAIRows()), dialect: dialect{completionCap: completionDefault}}
 
 // wanted are the members of request bodies that the gateway reads.
-var wanted = set("model", "stream", "stream_options", "stream_format", "user", "max_tokens", "max_completion_tokens",
+var wanted = set("model", "stream", "stream_options", "stream_format", "user", "safety_identifier", "max_tokens", "max_completion_tokens",
 	"max_output_tokens", "max_tool_calls", "n", "best_of", "service_tier", "modalities", "prediction",
 	"messages", "input", "prompt", "instructions", "tools", "background", "previous_response_id", "conversation",
 	"size", "quality", "partial_images", "web_search_options", "voice", "thread", "max_prompt_tokens",

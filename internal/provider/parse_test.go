@@ -326,8 +326,8 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q becomes %q", body, c.Body)
 		}
 		provider.RequestText(c)
-		provider.AnswerText([]byte(body), false)
-		provider.AnswerText([]byte(body), true)
+		provider.AnswerText(new(provider.Call), []byte(body), false)
+		provider.AnswerText(new(provider.Call), []byte(body), true)
 	})
 }
 

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/tidwall/gjson"
+
 	"tollgate/internal/gateway"
 )
 
@@ -29,6 +31,8 @@ const (
 	Run                           // assistant runs: tokens, model often not in the body
 	FileSearch                    // one file search call
 	Unbounded                     // billed later, or by what the gateway cannot see
+	Invoke                        // Bedrock, in a model's own form: tokens
+	Converse                      // Bedrock, in the form it has for all models: tokens
 )
 
 // Endpoint is one row of the endpoint table: a method and path of the proxy and
@@ -43,6 +47,7 @@ type Endpoint struct {
 	File     bool            // the form must have a part named file
 	Dialect  gateway.Dialect // of the gateway's own errors
 	Model    string          // the parameter that names the model, such as ":deployment_id"; empty: the body does
+	ARN      bool            // that parameter may be an ARN, which has a slash
 }
 
 // ModelIn is the model that an upstream path names, as Match returned the path.
@@ -51,10 +56,10 @@ func (e *Endpoint) ModelIn(path string) string {
 		return ""
 	}
 	have := strings.Split(path, "/")
-	for i, name := range strings.Split(e.Upstream, "/") {
-		if name == e.Model && i < len(have) {
+	for i, seg := range strings.Split(e.Upstream, "/") {
+		if name, verb, ok := param(seg); ok && name == e.Model && i < len(have) {
 			model, _ := url.PathUnescape(have[i]) // Match escaped it
-			return model
+			return strings.TrimSuffix(model, verb)
 		}
 	}
 	return ""
@@ -101,6 +106,28 @@ type Call struct {
 	Fallbacks []string
 
 	Bound Bound
+
+	// Custom is the route of an operator's own provider, which says where the
+	// texts are; nil for a vendor.
+	Custom *gateway.RouteConfig
+	// Watch names members of the answer that the vendor's Usage asks for beside
+	// those that all answers are searched for.
+	Watch []string
+	// List: the answer may come as an array of what would be the events of a stream.
+	List bool
+	// StreamEnd is the data of the event that ends a stream, if it is not [DONE].
+	StreamEnd string
+	// OpenEnd: streams just end, without saying that they are complete.
+	OpenEnd bool
+
+	// Path is where the call goes below the vendor's base URL if the endpoint alone
+	// does not say it. The caller's query then stays behind.
+	Path string
+	// Header goes upstream over the caller's own headers; one without values takes
+	// a header away.
+	Header http.Header
+	// read are members of the body, between Parse and Complete.
+	read map[string]gjson.Result
 
 	// HideUsage is set when the gateway asked for the stream's usage and the
 	// caller did not: the extra chunk is taken out again.
@@ -152,4 +179,6 @@ type Bound struct {
 }
 
 // All lists the vendors in the order of the endpoint table.
-func All() []Vendor { return append([]Vendor{OpenAI, Anthropic, Azure}, compatibles...) }
+func All() []Vendor {
+	return append(append([]Vendor{OpenAI, Anthropic, Azure}, compatibles...), Gemini, Bedrock)
+}

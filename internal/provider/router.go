@@ -13,7 +13,9 @@ type Router struct{ root node }
 type node struct {
 	static map[string]*node
 	param  *node
+	verbs  map[string]*node     // of a parameter: by what follows it in its segment, ":embedContent"
 	leaf   map[string]*Endpoint // by method
+	arn    bool                 // of a parameter: it may be an ARN
 	// dialects has a bit for each dialect of the endpoints at and below.
 	dialects uint
 }
@@ -34,26 +36,47 @@ func (r *Router) add(e Endpoint) {
 	n := &r.root
 	for seg := range strings.SplitSeq(strings.Trim(e.Pattern, "/"), "/") {
 		n.dialects |= 1 << e.Dialect
-		if strings.HasPrefix(seg, ":") {
+		if _, verb, ok := param(seg); ok {
 			if n.param == nil {
 				n.param = &node{}
 			}
 			n = n.param
+			n.arn = n.arn || e.ARN && seg == e.Model
+			if verb != "" {
+				n = below(&n.verbs, verb)
+			}
 			continue
 		}
-		if n.static == nil {
-			n.static = make(map[string]*node)
-		}
-		if n.static[seg] == nil {
-			n.static[seg] = &node{}
-		}
-		n = n.static[seg]
+		n = below(&n.static, seg)
 	}
 	if n.leaf == nil {
 		n.leaf = make(map[string]*Endpoint)
 	}
 	n.dialects |= 1 << e.Dialect
 	n.leaf[e.Method] = &e
+}
+
+// below is the node under a name, made if it is not there.
+func below(nodes *map[string]*node, name string) *node {
+	if *nodes == nil {
+		*nodes = make(map[string]*node)
+	}
+	if (*nodes)[name] == nil {
+		(*nodes)[name] = &node{}
+	}
+	return (*nodes)[name]
+}
+
+// param takes a segment of a pattern apart that is a parameter: ":model", or
+// ":model:embedContent" with a verb, which keeps its colon.
+func param(seg string) (name, verb string, ok bool) {
+	if !strings.HasPrefix(seg, ":") {
+		return "", "", false
+	}
+	if i := strings.IndexByte(seg[1:], ':'); i >= 0 {
+		return seg[:i+1], seg[i+1:], true
+	}
+	return seg, "", true
 }
 
 // Dialect is how errors on a path are to be worded, whether or not there is an
@@ -67,8 +90,10 @@ func (r *Router) Dialect(escapedPath string) gateway.Dialect {
 		}
 		n = next
 	}
-	if n.dialects == 1<<gateway.AnthropicDialect {
-		return gateway.AnthropicDialect
+	for _, d := range []gateway.Dialect{gateway.AnthropicDialect, gateway.GoogleDialect, gateway.AWSDialect} {
+		if n.dialects == 1<<d {
+			return d
+		}
 	}
 	return gateway.OpenAIDialect
 }
@@ -82,6 +107,9 @@ func (r *Router) Endpoints() []*Endpoint {
 			list = append(list, e)
 		}
 		for _, c := range n.static {
+			walk(c)
+		}
+		for _, c := range n.verbs {
 			walk(c)
 		}
 		if n.param != nil {
@@ -117,12 +145,15 @@ func (r *Router) Match(method, escapedPath string) (*Endpoint, string, error) {
 		if n.param == nil {
 			return nil, "", errNoRoute
 		}
-		if err != nil || !safeSegment(value) {
+		n = n.param
+		if i := strings.LastIndexByte(value, ':'); i >= 0 && n.verbs[value[i:]] != nil {
+			value, n = value[:i], n.verbs[value[i:]]
+		}
+		if err != nil || !safeSegment(value) && !(n.arn && isARN(value)) {
 			return nil, "", &gateway.Error{Kind: gateway.Invalid, Code: "invalid_path",
 				Message: "The path holds an id with characters that no id has."}
 		}
 		params = append(params, value)
-		n = n.param
 	}
 	e := n.leaf[method]
 	if e == nil {
@@ -155,8 +186,8 @@ func fill(pattern string, params []string) string {
 	var b strings.Builder
 	for seg := range strings.SplitSeq(strings.TrimPrefix(pattern, "/"), "/") {
 		b.WriteByte('/')
-		if strings.HasPrefix(seg, ":") {
-			b.WriteString(url.PathEscape(params[0]))
+		if _, verb, ok := param(seg); ok {
+			b.WriteString(url.PathEscape(params[0]) + verb)
 			params = params[1:]
 			continue
 		}

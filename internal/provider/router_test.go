@@ -118,10 +118,10 @@ POST /vector_stores/:vector_store_id/files/:file_id
 GET /vector_stores/:vector_store_id/files/:file_id/content
 `
 
-var paramName = regexp.MustCompile(`:([a-z_]+)`)
+var paramName = regexp.MustCompile(`/:([a-z_]+)`)
 
 // sample puts an id into every parameter of a pattern.
-func sample(pattern string) string { return paramName.ReplaceAllString(pattern, "$1-1") }
+func sample(pattern string) string { return paramName.ReplaceAllString(pattern, "/$1-1") }
 
 func TestTable(t *testing.T) {
 	router := provider.NewRouter(provider.All()...)

@@ -60,7 +60,7 @@ func TestAnswerText(t *testing.T) {
 		{"empty", "", true, ""}, {"nothing", "", false, ""}, {"no JSON", "<p>text</p>", false, ""},
 		{"too deep", strings.Repeat(`{"content":`, 30) + `"x"` + strings.Repeat("}", 30), false, ""},
 	} {
-		if got := strings.Join(provider.AnswerText([]byte(tt.answer), tt.events), "|"); got != tt.want {
+		if got := strings.Join(provider.AnswerText(new(provider.Call), []byte(tt.answer), tt.events), "|"); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}

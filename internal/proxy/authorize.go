@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"tollgate/internal/gateway"
@@ -15,6 +16,9 @@ import (
 var (
 	errNoKey = &gateway.Error{Kind: gateway.Unauthenticated,
 		Message: "No API key was sent. Send it as 'Authorization: Bearer <key>' or in the header x-api-key."}
+	errSigned = &gateway.Error{Kind: gateway.Unauthenticated, Code: "aws_signature_not_accepted",
+		Message: "The call is signed with AWS credentials, which the gateway cannot check. Send its own API key instead: " +
+			"as 'Authorization: Bearer <key>', or in the environment variable AWS_BEARER_TOKEN_BEDROCK of an AWS SDK."}
 	errUnknownKey = &gateway.Error{Kind: gateway.Unauthenticated,
 		Message: "The API key is not known."}
 	errRevoked = &gateway.Error{Kind: gateway.Unauthenticated, Code: "api_key_revoked",
@@ -33,8 +37,11 @@ var (
 // authenticate finds the key, and refuses early what needs no body to be refused.
 func (x *exchange) authenticate(ctx context.Context) error {
 	key := credential(x.r.Header)
-	if key == "" {
+	switch {
+	case key == "":
 		return errNoKey
+	case strings.HasPrefix(key, "Credential=") && strings.HasPrefix(x.r.Header.Get("Authorization"), "AWS4-"):
+		return errSigned
 	}
 	hash := secret.HashKey(key)
 	e, err := x.server.directory.lookup(ctx, hash, time.Time{})
@@ -45,11 +52,17 @@ func (x *exchange) authenticate(ctx context.Context) error {
 		return unavailable(err)
 	}
 	x.entry = e
-	return x.decide(ctx)
+	return x.undefined(ctx, x.decide(ctx))
 }
 
-// authorize decides with the body read: model, and which setting to use.
-func (x *exchange) authorize(ctx context.Context) error { return x.decide(ctx) }
+// authorize decides with the body read: model, and which setting to use; then the
+// rules of the users that the call names.
+func (x *exchange) authorize(ctx context.Context) error {
+	if err := x.decide(ctx); err != nil {
+		return err
+	}
+	return x.identify(ctx)
+}
 
 // decide applies the key's rules to what is known of the call so far. It refuses
 // only on an entry that was read after the call came in: what an operator allowed
@@ -79,6 +92,7 @@ func (x *exchange) refresh(ctx context.Context, notBefore time.Time) error {
 }
 
 func (x *exchange) choose() error {
+	missing := x.direct()
 	fitting, err := permit(x.entry, x.endpoint, x.call, x.server.Now())
 	if err != nil {
 		return err
@@ -87,7 +101,7 @@ func (x *exchange) choose() error {
 	if x.entry.key.RotationEnabled {
 		x.setting = fitting[rand.IntN(len(fitting))]
 	}
-	return nil
+	return missing
 }
 
 // permit applies the key's rules and returns the settings that the call may use,
@@ -110,7 +124,7 @@ func permit(e *entry, ep *provider.Endpoint, call *provider.Call, now time.Time)
 	if len(own) == 0 {
 		return nil, errNoSetting
 	}
-	if !allowsPath(k, ep) {
+	if !allowsPath(k.AllowedPaths, ep) {
 		return nil, errPath
 	}
 	if call == nil || !usesModel(ep, call) {
@@ -138,12 +152,12 @@ func allowsModels(s *setting, call *provider.Call) bool {
 	return s.AllowsModel(call.Model)
 }
 
-func allowsPath(k *gateway.Key, ep *provider.Endpoint) bool {
-	if len(k.AllowedPaths) == 0 {
+func allowsPath(list []gateway.AllowedPath, ep *provider.Endpoint) bool {
+	if len(list) == 0 {
 		return true
 	}
-	for _, p := range k.AllowedPaths {
-		if p.Method == ep.Method && p.Path == ep.Pattern {
+	for _, p := range list {
+		if p.Method == ep.Method && pattern(p.Path) == ep.Pattern {
 			return true
 		}
 	}

@@ -22,6 +22,8 @@ import (
 
 // oneKey is a store of one key without limits, in memory.
 type oneKey struct {
+	proxy.Store // nil: the rest is not asked
+
 	key     gateway.Key
 	setting gateway.Setting
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,8 @@ type entry struct {
 	key      gateway.Key
 	limits   []gateway.Limit
 	settings []*setting
+	custom   customProviders
+	tags     []*scope  // of the key's tags, those with limits of their own
 	read     time.Time // before it was read
 }
 
@@ -37,6 +40,8 @@ type directory struct {
 	box   secret.Box
 	now   func() time.Time
 	loads singleflight.Group
+	// native are the providers that no operator has to define.
+	native map[string]bool
 
 	mu          sync.Mutex
 	entries     map[string]*entry
@@ -60,7 +65,7 @@ const (
 )
 
 func newDirectory(store Store, box secret.Box, now func() time.Time) *directory {
-	return &directory{store: store, box: box, now: now,
+	return &directory{store: store, box: box, now: now, native: make(map[string]bool),
 		entries: make(map[string]*entry), credentials: make(map[sealedID]provider.Credential)}
 }
 
@@ -104,6 +109,14 @@ func (d *directory) load(ctx context.Context, hash string) (*entry, error) {
 	}
 	for _, s := range settings {
 		e.settings = append(e.settings, &setting{s})
+		if !d.native[s.Provider] {
+			if err := e.custom.read(ctx, d.store, s.Provider); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if e.tags, err = readTags(ctx, d.store, e.key.Tags); err != nil {
+		return nil, err
 	}
 	e.limits = e.key.AllLimits()
 	d.mu.Lock()
@@ -126,6 +139,28 @@ func (d *directory) discard(e *entry) {
 	if d.entries[e.key.Hash] == e {
 		delete(d.entries, e.key.Hash)
 	}
+}
+
+// retag reads the tags of these subjects again, and nothing else of the entry.
+func (d *directory) retag(ctx context.Context, e *entry, subjects []string) (*entry, error) {
+	next := *e
+	next.tags = nil
+	for _, tag := range e.tags {
+		list := []*scope{tag}
+		if slices.Contains(subjects, tag.share.Subject) {
+			var err error
+			if list, err = readTags(ctx, d.store, []string{tag.id}); err != nil {
+				return nil, err
+			}
+		}
+		next.tags = append(next.tags, list...)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.entries[e.key.Hash] == e {
+		d.entries[e.key.Hash] = &next
+	}
+	return &next, nil
 }
 
 func (d *directory) forget(hash string) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tollgate/internal/gateway"
+	"tollgate/internal/provider"
 )
 
 // NewTransport is the client side towards providers. One for the process.
@@ -52,11 +53,14 @@ func (x *exchange) dispatch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x.endpoint.Vendor.Authorize(req.Header, cred)
+	if err := x.credit(ctx, req, cred); err != nil {
+		return err
+	}
 	x.response, err = x.server.Upstream.RoundTrip(req)
 	if err != nil {
 		return x.upstreamError(ctx, err)
 	}
+	provider.Answer(x.call, x.response)
 	switch s := x.response.StatusCode; {
 	case s < 200:
 		x.response.Body.Close()
@@ -72,8 +76,8 @@ func (x *exchange) dispatch(ctx context.Context) error {
 
 func (x *exchange) upstreamRequest(ctx context.Context) (*http.Request, error) {
 	url := x.endpoint.Vendor.BaseURL(&x.setting.Setting) + x.path
-	if q := x.r.URL.RawQuery; q != "" {
-		url += "?" + q
+	if x.call.Path == "" {
+		url = withQuery(url, x.r.URL.RawQuery)
 	}
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { x.sent = true },
@@ -84,8 +88,35 @@ func (x *exchange) upstreamRequest(ctx context.Context) (*http.Request, error) {
 			Message: "The provider setting's url cannot be called."}
 	}
 	req.Header = upstreamHeader(x.r.Header, x.server.RemoveUserAgent)
+	for name, values := range x.call.Header {
+		if req.Header[name] = values; len(values) == 0 {
+			delete(req.Header, name)
+		}
+	}
 	return req, nil
 }
+
+// credit puts the credential of the setting into the request: into its headers, or
+// by signing all of it.
+func (x *exchange) credit(ctx context.Context, req *http.Request, cred provider.Credential) error {
+	v, ok := x.endpoint.Vendor.(provider.Signing)
+	if !ok {
+		x.endpoint.Vendor.Authorize(req.Header, cred)
+		return nil
+	}
+	id, ok := v.Identity(cred, x.endpoint.Vendor.BaseURL(&x.setting.Setting))
+	switch {
+	case !ok:
+		x.endpoint.Vendor.Authorize(req.Header, cred)
+		return nil
+	case x.server.Signer == nil:
+		return errCannotSign
+	}
+	return x.server.Signer.Sign(ctx, req, x.call.Body, id)
+}
+
+var errCannotSign = &gateway.Error{Kind: gateway.Internal, Code: "cannot_sign",
+	Message: "The gateway runs without the means to sign calls to AWS."}
 
 // upstreamError sorts a failure to get an answer. A call that may have reached the
 // provider may have been billed: clients are told not to repeat it by themselves.

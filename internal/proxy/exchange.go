@@ -26,7 +26,8 @@ type exchange struct {
 
 	// match
 	endpoint *provider.Endpoint
-	path     string // upstream
+	custom   customPath // of a call to an operator's own provider
+	path     string     // upstream
 	timeout  time.Duration
 	customID string
 	metadata []byte
@@ -36,12 +37,15 @@ type exchange struct {
 	call    *provider.Call
 	body    []byte // as it came
 	setting *setting
+	named   *people // the users that the call names; nil before they were looked for
 
 	// admit
 	quote    *quote
 	claim    *limit.Claim // set once it is reserved
 	standing limit.Standing
-	capped   int64 // lowered output cap, 0 if it was not lowered
+	refused  []*limit.Claim // refused, but perhaps not taken back altogether
+	scope    string         // whose limit or rule refused, as gateway.Event has it
+	capped   int64          // lowered output cap, 0 if it was not lowered
 
 	// dispatch, relay
 	cancel    context.CancelFunc
@@ -72,7 +76,13 @@ func (x *exchange) match(context.Context) error {
 	if _, err = shortHeader(x.r, "Idempotency-Key"); err != nil {
 		return err
 	}
-	x.endpoint, x.path, err = x.server.router.Match(x.r.Method, x.r.URL.EscapedPath())
+	if rest, ok := strings.CutPrefix(x.r.URL.Path, provider.CustomPrefix); ok {
+		return x.matchCustom(rest)
+	}
+	x.endpoint, x.path, err = x.server.router.Match(x.r.Method, inGoogleForm(x.r, x.r.URL.EscapedPath()))
+	if err == nil && x.endpoint.Dialect == gateway.GoogleDialect {
+		x.takeQueryKey()
+	}
 	return err
 }
 
@@ -130,9 +140,22 @@ func (x *exchange) parse(context.Context) error {
 		return &gateway.Error{Kind: gateway.Invalid, Code: "invalid_header", Param: "content-type",
 			Message: "Header content-type must be sent once."}
 	}
+	return x.read()
+}
+
+// read asks the vendor what the body means.
+func (x *exchange) read() error {
+	var err error
 	x.call, err = x.endpoint.Vendor.Parse(x.endpoint, x.r.Header.Get("Content-Type"), x.body)
 	if model := x.endpoint.ModelIn(x.path); err == nil && model != "" {
-		x.call.Model = model // whatever the body says: this is the one that answers
+		x.call.Named(model)
+	}
+	if err != nil {
+		return err
+	}
+	err = provider.Complete(x.call, x.r.Header)
+	if x.call.Path != "" {
+		x.path = x.call.Path
 	}
 	return err
 }
@@ -197,8 +220,8 @@ func (x *exchange) expectBody() {
 // release lets the connection wait for as long as the answer takes.
 func (x *exchange) release() { _ = http.NewResponseController(x.w).SetReadDeadline(time.Time{}) }
 
-// credential is the key that the caller sent: the first of x-api-key, api-key
-// and the second word of Authorization, whatever its scheme.
+// credential is the key that the caller sent: the first of x-api-key, api-key, the
+// second word of Authorization, whatever its scheme, and x-goog-api-key.
 func credential(h http.Header) string {
 	for _, name := range []string{"X-Api-Key", "Api-Key"} {
 		if v := h.Get(name); v != "" {
@@ -206,7 +229,10 @@ func credential(h http.Header) string {
 		}
 	}
 	_, key, _ := strings.Cut(strings.TrimSpace(h.Get("Authorization")), " ")
-	return strings.TrimSpace(key)
+	if key = strings.TrimSpace(key); key == "" {
+		return h.Get("X-Goog-Api-Key")
+	}
+	return key
 }
 
 // unavailable is a store's failure as the caller may see it.

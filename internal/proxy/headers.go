@@ -90,16 +90,17 @@ func answerHeader(out, in http.Header) {
 }
 
 // standingHeaders tells the caller how its limits stand, from the write that
-// admitted or refused the call.
+// admitted or refused the call: of several that count the same, the one that has
+// least left, be it the key's, its user's or a tag's.
 func (x *exchange) standingHeaders() {
-	h, now := x.w.Header(), x.server.Now()
-	if s := tightest(x.standing.Limits, gateway.Requests); s != nil {
+	h, now, limits := x.w.Header(), x.server.Now(), x.standing.All()
+	if s := tightest(limits, gateway.Requests); s != nil {
 		limitHeaders(h, "requests", s, now)
 	}
-	if s := tightest(x.standing.Limits, gateway.Tokens); s != nil {
+	if s := tightest(limits, gateway.Tokens); s != nil {
 		limitHeaders(h, "tokens", s, now)
 	}
-	if s := tightest(x.standing.Limits, gateway.Cost); s != nil {
+	if s := tightest(limits, gateway.Cost); s != nil {
 		h.Set("X-Tollgate-Cost-Limit-Usd", dollars(s.Limit.Max))
 		h.Set("X-Tollgate-Cost-Remaining-Usd", dollars(s.Left()))
 		if !s.Reset.IsZero() {
@@ -107,8 +108,12 @@ func (x *exchange) standingHeaders() {
 		}
 	}
 	if x.dialect() == gateway.AnthropicDialect {
-		anthropicLimits(h, "Requests", tightest(x.standing.Limits, gateway.Requests))
-		anthropicLimits(h, "Tokens", tightest(x.standing.Limits, gateway.Tokens))
+		anthropicLimits(h, "Requests", tightest(limits, gateway.Requests))
+		anthropicLimits(h, "Tokens", tightest(limits, gateway.Tokens))
+	}
+	if x.scope != "" {
+		kind, _, _ := strings.Cut(x.scope, ":") // whose id it is concerns the operator
+		h.Set("X-Tollgate-Limit-Scope", kind)
 	}
 	if x.capped > 0 {
 		h.Set("X-Tollgate-Max-Output-Tokens", strconv.FormatInt(x.capped, 10))

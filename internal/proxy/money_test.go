@@ -217,14 +217,18 @@ func TestCosts(t *testing.T) {
 func TestTranscriptionCost(t *testing.T) {
 	r := newRig(t)
 	r.fake.Override = answers(200, "application/json", `{"task":"transcribe","duration":61.9,"text":"hello"}`)
-	k := r.newKey()
-	form, contentType := multipartForm(t, map[string]string{"model": "whisper-1", "response_format": "verbose_json"}, "file", "a.mp3", strings.Repeat("x", 4000))
-	req := r.request(k.secret, "POST", openai+"/audio/transcriptions", form)
-	req.Header.Set("Content-Type", contentType)
-	r.passed(r.do(req))
-	// 61,900 ms at $0.36 an hour.
-	if e := r.event(k); e.Cost != 6_190_000 || e.Usage["audio_ms"] != 61_900 {
-		t.Errorf("cost %v for %v", e.Cost, e.Usage)
+	for _, endpoint := range []string{"transcriptions", "translations"} {
+		t.Run("CO-13 "+endpoint, func(t *testing.T) {
+			k := r.newKey()
+			form, contentType := multipartForm(t, map[string]string{"model": "whisper-1", "response_format": "verbose_json"}, "file", "a.mp3", strings.Repeat("x", 4000))
+			req := r.request(k.secret, "POST", openai+"/audio/"+endpoint, form)
+			req.Header.Set("Content-Type", contentType)
+			r.passed(r.do(req))
+			// 61,900 ms at $0.36 an hour.
+			if e := r.event(k); e.Cost != 6_190_000 || e.Usage["audio_ms"] != 61_900 {
+				t.Errorf("cost %v for %v", e.Cost, e.Usage)
+			}
+		})
 	}
 }
 

@@ -51,6 +51,9 @@ func TestEveryEndpoint(t *testing.T) {
 		return true
 	}
 	for _, e := range endpoints {
+		if strings.HasPrefix(e.Pattern, onBedrock+"/anthropic/") {
+			continue // it changes on its way: TestBedrockCompatible
+		}
 		t.Run(e.Method+" "+strings.TrimPrefix(e.Pattern, "/api/providers/"), func(t *testing.T) {
 			segs := strings.Split(e.Pattern, "/")
 			for i, s := range segs {
@@ -75,13 +78,21 @@ func TestEveryEndpoint(t *testing.T) {
 				t.Errorf("got %d %q %q", a.status, a.header.Get("Content-Type"), a.body)
 			}
 			got := r.fake.Last()
-			if want := strings.TrimPrefix(path, "/api/providers/"+e.Vendor.Name()); got.Method != e.Method || got.Path != want || got.Query != "limit=5&after=x%2Fy" {
+			query := "limit=5&after=x%2Fy"
+			if e.Dialect == gateway.AWSDialect { // its operations have none
+				query = ""
+			}
+			if want := strings.TrimPrefix(path, "/api/providers/"+e.Vendor.Name()); got.Method != e.Method || got.Path != want || got.Query != query {
 				t.Errorf("the provider saw %s %s?%s", got.Method, got.Path, got.Query)
 			}
 			if string(got.Body) != body || got.Header.Get("Content-Type") != contentType {
 				t.Errorf("the provider saw %q, %v", got.Body, got.Header)
 			}
-			if name, want := credentialHeader(e.Vendor.Name()); got.Header.Get(name) != want {
+			name, want := credentialHeader(e.Vendor.Name())
+			if e.Dialect == gateway.GoogleDialect {
+				name, want = "X-Goog-Api-Key", upstreamKey
+			}
+			if got.Header.Get(name) != want {
 				t.Errorf("the provider saw %q, %v", got.Body, got.Header)
 			}
 		})

@@ -19,6 +19,7 @@ import (
 	"tollgate/internal/limit"
 	"tollgate/internal/price"
 	"tollgate/internal/provider"
+	"tollgate/internal/record"
 	"tollgate/internal/secret"
 	"tollgate/internal/telemetry"
 	"tollgate/internal/web"
@@ -27,23 +28,37 @@ import (
 // Store is what the request path needs to be kept.
 type Store interface {
 	limit.Ledger
+	record.Store // custom providers, users and tags are read
 	// KeyByHash and Settings read consistently: what an operator has changed
 	// before the call is seen. KeyByHash returns gateway.ErrNotFound.
 	KeyByHash(ctx context.Context, hash string) (gateway.Key, error)
 	// Settings returns the settings in the order of ids, unknown ones left out.
 	Settings(ctx context.Context, ids []string) ([]gateway.Setting, error)
+	// Key returns the key with the id, or gateway.ErrNotFound.
+	Key(ctx context.Context, id string) (gateway.Key, error)
+	// Counters reads a key's counters, or gateway.ErrNotFound.
+	Counters(ctx context.Context, keyHash string) (limit.Counters, error)
 	// Record keeps the event of a call that reserved nothing.
 	Record(ctx context.Context, e gateway.Event) error
+}
+
+// Signer signs requests to AWS as a whole. Its errors are *gateway.Error.
+type Signer interface {
+	Sign(ctx context.Context, req *http.Request, body []byte, id provider.Identity) error
 }
 
 // Config is what a Server is made of. All fields without a default are required.
 type Config struct {
 	Store    Store
 	Box      secret.Box
-	Prices   func() *price.Table // asked for at the first call that needs it
+	Prices   func() *price.Table // asked for at every call that needs it
 	Upstream http.RoundTripper   // NewTransport, but in tests
 	Log      telemetry.Log
 	Vendors  []provider.Vendor // default provider.All
+	Signer   Signer            // of calls to AWS; nil refuses them
+	// RefreshPrices is called after each call, when its caller is gone: a chance
+	// to look for newer prices. nil: there are none.
+	RefreshPrices func(context.Context)
 
 	Timeout         time.Duration // of an upstream call, and the most a caller may ask for
 	MaxBody         int64         // bytes of a request body
@@ -57,6 +72,8 @@ type Server struct {
 	Config
 	router    *provider.Router
 	directory *directory
+	users     *userDirectory
+	served    servedModels
 	patience  time.Duration // how long a caller may take to send, or to take, the next piece
 }
 
@@ -68,12 +85,17 @@ func New(c Config) *Server {
 	if c.Vendors == nil {
 		c.Vendors = provider.All()
 	}
-	return &Server{
+	s := &Server{
 		Config:    c,
 		router:    provider.NewRouter(c.Vendors...),
 		directory: newDirectory(c.Store, c.Box, c.Now),
+		users:     newUserDirectory(c.Store, c.Now),
 		patience:  30 * time.Second,
 	}
+	for _, v := range c.Vendors {
+		s.directory.native[v.Name()] = true
+	}
+	return s
 }
 
 // Endpoints is the endpoint table.

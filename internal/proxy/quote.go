@@ -26,8 +26,9 @@ const (
 
 // quote is what a call may cost at most, and at which prices.
 type quote struct {
+	table   *price.Table   // the one in use as the call came; it is settled by the same
 	model   *price.Model   // nil: the price is not known
-	dearest *price.Model   // model where it costs most
+	dearest *price.Model   // what it is reserved by: model, or a dearer one, where it costs most
 	version string         // of the price table, with "+costMap" where that was used
 	read    provider.Bound // the call's bound, without what the model is not billed by
 	bound   price.Bound
@@ -41,60 +42,76 @@ const fileSearchRow = "tool:file-search"
 
 // errNoPrice refuses a call that a key with a cost limit could not be held to.
 var errNoPrice = &gateway.Error{Kind: gateway.Forbidden, Code: "model_price_unknown",
-	Message: "The price of this call is not known, and the API key has a cost limit. " +
+	Message: "The price of this call is not known, and a cost limit applies to it. " +
 		"An operator can add a price to the provider setting's costMap, or set the key's unknownModel to allow."}
 
 var errUnbounded = &gateway.Error{Kind: gateway.Forbidden, Code: "cost_not_boundable",
-	Message: "The cost of this call cannot be bounded before it runs, and the API key has a cost limit. " +
+	Message: "The cost of this call cannot be bounded before it runs, and a cost limit applies to it. " +
 		"An operator can set the key's unknownModel to allow."}
 
 // newQuote prices the worst case of the call.
 func (x *exchange) newQuote() (*quote, error) {
-	key := &x.entry.key
 	q := &quote{read: x.call.Bound}
 	if x.endpoint.Metering == provider.Free {
 		return q, nil
 	}
-	if q.read.Unbounded && key.DeniesUnknownModel() {
+	if q.read.Unbounded && x.deniesUnknown() {
 		return nil, errUnbounded
 	}
 	if x.endpoint.Metering != provider.Unbounded {
-		q.model, q.version = x.lookup()
-		q.dearest = q.model.At(q.read.Percent)
+		q.table = x.server.Prices()
+		q.model, q.version = x.lookup(q.table)
+		q.dearest = q.model.At(x.percent())
 	}
 	q.unit()
 	q.tokens()
-	if q.model == nil || len(q.model.Unpriced(q.bound)) > 0 {
-		if key.DeniesUnknownModel() {
+	if q.dearest == nil || len(q.dearest.Unpriced(q.bound)) > 0 {
+		if x.deniesUnknown() {
 			return nil, errNoPrice
 		}
 	}
+	x.fearDearer(q)
 	return q, nil
 }
 
 // lookup finds the prices of the call: of the model that it names.
-func (x *exchange) lookup() (*price.Model, string) {
+func (x *exchange) lookup(table *price.Table) (*price.Model, string) {
 	if x.endpoint.Metering == provider.FileSearch {
-		return x.pricesOf(fileSearchRow)
+		return x.pricesOf(table, fileSearchRow)
 	}
-	return x.pricesOf(x.call.Model)
+	if model, ok := x.mapped(); ok {
+		return x.pricesOf(table, model)
+	}
+	return x.pricesOf(table, x.call.Model)
 }
 
 // pricesOf finds a model's prices and their version: the setting's own before the
 // table's. A costMap counts under the name that the call used, then under the model's.
-func (x *exchange) pricesOf(model string) (*price.Model, string) {
-	table := x.server.Prices()
-	m, ok := table.Lookup(x.endpoint.Vendor.Name(), model, x.start)
+func (x *exchange) pricesOf(table *price.Table, model string) (*price.Model, string) {
+	m, ok := x.inTable(table, model)
+	version := table.Version()
 	embeddings := x.endpoint.Metering == provider.Embeddings
 	for _, name := range []string{x.call.Model, model} {
 		if own, priced := m.WithCostMap(x.setting.CostMap, name, embeddings); priced {
-			return own, table.Version() + "+costMap"
+			m, ok, version = own, true, version+"+costMap"
+			break
 		}
 	}
 	if !ok {
 		return nil, ""
 	}
-	return m.ForImage(x.call.Bound.Size, x.call.Bound.Grade), table.Version()
+	return m.ForImage(x.call.Bound.Size, x.call.Bound.Grade), version
+}
+
+// inTable finds a model in the price table under any of its names.
+func (x *exchange) inTable(table *price.Table, model string) (m *price.Model, ok bool) {
+	vendor := x.endpoint.Vendor
+	for _, name := range provider.PriceNames(vendor, model) {
+		if m, ok = table.Lookup(vendor.Name(), name, x.start); ok {
+			break
+		}
+	}
+	return m, ok
 }
 
 // unit decides between the two ways in which pictures, speech and audio are
@@ -106,7 +123,7 @@ func (q *quote) unit() {
 		if b.Extra.Counts[u] == 0 {
 			continue
 		}
-		if q.model != nil && q.model.Rates[u].Known {
+		if q.dearest != nil && q.dearest.Rates[u].Known {
 			b.Input, b.Output, b.Media, b.MediaOut = 0, 0, false, false
 		} else {
 			b.Extra.Counts[u] = 0
@@ -118,8 +135,8 @@ func (q *quote) unit() {
 func (q *quote) tokens() {
 	b := &q.read
 	contextWindow, maxOutput := int64(0), int64(0)
-	if q.model != nil {
-		contextWindow, maxOutput = q.model.Context, q.model.MaxOutput
+	if q.dearest != nil {
+		contextWindow, maxOutput = q.dearest.Context, q.dearest.MaxOutput
 	}
 	in := b.Input
 	switch {
@@ -152,7 +169,7 @@ func (q *quote) tokens() {
 
 // cost is the worst case in money; 0 if the price is not known.
 func (q *quote) cost() gateway.NanoUSD {
-	if q.model == nil {
+	if q.dearest == nil {
 		return 0
 	}
 	return q.dearest.Worst(q.bound)
@@ -162,9 +179,9 @@ func (q *quote) cost() gateway.NanoUSD {
 // provider; on a key without a cost limit it must not overflow the counter before.
 const nonsense = 1_000_000 * gateway.OneUSD
 
-// reserve is what is to be reserved of cost.
-func (q *quote) reserve(key *gateway.Key) gateway.NanoUSD {
-	if key.HasCostLimit() {
+// reserve is what is to be reserved of cost; limited says that a limit counts it.
+func (q *quote) reserve(limited bool) gateway.NanoUSD {
+	if limited {
 		return q.cost()
 	}
 	return min(q.cost(), nonsense)
@@ -203,7 +220,7 @@ func (q *quote) fit(limits []limit.State, c *provider.Call) bool {
 		return false
 	}
 	out := int64(math.MaxInt64)
-	if q.model != nil {
+	if q.dearest != nil {
 		out = q.dearest.Affordable(q.bound, money)
 	}
 	out = min(out, (tokens-q.bound.Input)/q.bound.Copies, q.bound.Output)

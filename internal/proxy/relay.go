@@ -21,20 +21,19 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }
 func (x *exchange) relay(ctx context.Context) error {
 	res := x.response
 	defer res.Body.Close()
-	events := isEventStream(res.Header)
-	x.meter = provider.NewMeter(x.call, events)
+	x.meter = provider.MeterFor(x.call, res.Header)
 
 	h := x.w.Header()
 	answerHeader(h, res.Header)
 	x.standingHeaders()
-	if events {
+	if x.meter.Texts() {
 		h.Set("X-Accel-Buffering", "no") // for proxies in between
 		h.Del("Content-Length")          // an event may be taken out
 	}
 	x.begun, x.status = true, res.StatusCode
 	x.w.WriteHeader(res.StatusCode)
 
-	err := x.copy(res.Body, events || res.ContentLength < 0)
+	err := x.copy(res.Body, x.meter.Texts() || res.ContentLength < 0)
 	held := x.meter.End()
 	if err != nil {
 		return err
@@ -42,7 +41,7 @@ func (x *exchange) relay(ctx context.Context) error {
 	if len(held) > 0 {
 		x.write(held)
 	}
-	if events {
+	if x.meter.Texts() {
 		x.noteEnd()
 	}
 	return nil
@@ -52,7 +51,7 @@ func (x *exchange) relay(ctx context.Context) error {
 // without the end that its protocol has.
 func (x *exchange) noteEnd() {
 	switch x.endpoint.Metering {
-	case provider.Chat, provider.Completion, provider.Responses:
+	case provider.Chat, provider.Completion, provider.Responses, provider.Invoke, provider.Converse:
 		x.truncated = x.truncated || !x.meter.Done()
 	}
 	if x.meter.Failed() && x.code == "" {
@@ -76,6 +75,9 @@ func (x *exchange) copy(src io.Reader, flush bool) error {
 			}
 			if out := x.meter.Pass((*buf)[:n]); len(out) > 0 && !gone {
 				gone = !x.send(conn, out, flush)
+			}
+			if x.call.StreamEnd != "" && x.meter.Ended() {
+				return nil // whether the provider hangs up or not
 			}
 		}
 		switch {
@@ -133,11 +135,14 @@ func (x *exchange) brokenAnswer(err error, gone bool) error {
 // breakOff ends an answer that has begun. A stream of events gets one error event
 // in its own dialect; anything else is cut, so that nobody takes a part for the whole.
 func (x *exchange) breakOff(err error) {
-	if x.meter == nil || !isEventStream(x.w.Header()) {
+	framed := x.meter != nil && x.meter.Framed() && !x.meter.MidEvent()
+	if x.meter == nil || !framed && !isEventStream(x.w.Header()) {
 		panic(http.ErrAbortHandler)
 	}
 	event := x.errorEvent(err)
-	if x.meter.MidEvent() {
+	if framed {
+		event = string(provider.ErrorFrame(web.Body(x.dialect(), err, x.id)))
+	} else if x.meter.MidEvent() {
 		event = "\n\n" + event
 	}
 	if x.write([]byte(event)) {
@@ -156,6 +161,8 @@ func (x *exchange) errorEvent(err error) string {
 		return "event: error\ndata: " + string(data) + "\n\n"
 	case x.dialect() == gateway.AnthropicDialect:
 		return "event: error\ndata: " + body + "\n\n"
+	case x.dialect() == gateway.GoogleDialect:
+		return "data: " + body + "\n\n"
 	}
 	return "data: " + body + "\n\ndata: [DONE]\n\n"
 }

@@ -41,7 +41,7 @@ func (x *exchange) settle(ctx context.Context) {
 	case x.claim != nil:
 		failure = x.try(ctx, func() error {
 			return x.server.Store.Settle(ctx, &limit.Settlement{
-				Key: x.claim.Key, Reservation: x.claim.Reservation(),
+				Key: x.claim.Key, Reservation: x.claim.Reservation(), Also: x.claim.Closings(x.standing),
 				Tokens: e.Tokens, Cost: e.Cost, Event: e, Stale: x.standing.Stale,
 				IdempotencyKey: x.claim.IdempotencyKey, Forget: x.forget(charged),
 			})
@@ -50,11 +50,15 @@ func (x *exchange) settle(ctx context.Context) {
 	case x.entry != nil:
 		failure = x.try(ctx, func() error { return x.server.Store.Record(ctx, e) })
 	}
+	x.takeBack(ctx)
 	if failure != nil {
 		x.server.Log.Logger.ErrorContext(ctx, "call not settled: what it reserved stays charged until it expires",
 			"requestId", x.id, "keyId", e.KeyID, "error", failure)
 	}
 	x.server.Log.Call(ctx, &e, x.cause())
+	if refresh := x.server.RefreshPrices; refresh != nil {
+		refresh(ctx)
+	}
 }
 
 func (x *exchange) try(ctx context.Context, f func() error) error {
@@ -95,7 +99,7 @@ func (x *exchange) event() gateway.Event {
 		ID: x.id, ReservationID: limit.NewID(), At: x.start.Truncate(time.Millisecond),
 		Method: x.r.Method, Path: x.r.URL.Path, CustomID: x.customID, Metadata: x.metadata,
 		Status: x.status, LatencyMS: now.Sub(x.start).Milliseconds(), Truncated: x.truncated,
-		Refused: x.code, CapTokens: x.capped, Basis: gateway.BasisNone,
+		Refused: x.code, Scope: x.scope, CapTokens: x.capped, Basis: gateway.BasisNone,
 	}
 	if !x.last.IsZero() {
 		e.LatencyMS = x.last.Sub(x.start).Milliseconds()
@@ -132,7 +136,7 @@ func (x *exchange) bodies(e *gateway.Event) {
 	}
 	if x.entry.key.LogResponse && x.meter != nil {
 		answer, whole := x.meter.Answer()
-		e.Response = stored(answer, whole, !isEventStream(x.response.Header) && json.Valid(answer))
+		e.Response = stored(answer, whole, !x.meter.Texts() && json.Valid(answer))
 	}
 }
 
@@ -221,7 +225,7 @@ func (x *exchange) price(e *gateway.Event, usage gateway.Usage) {
 		tier = x.call.Bound.Tier
 	}
 	var unpriced []gateway.Class
-	e.Cost, unpriced = model.At(usage.Percent).Cost(usage, tier)
+	e.Cost, unpriced = model.At(max(usage.Percent, hostPercent(&x.setting.Setting))).Cost(usage, tier)
 	for _, c := range unpriced {
 		e.Unpriced = append(e.Unpriced, c.String())
 	}
@@ -232,15 +236,17 @@ func (x *exchange) price(e *gateway.Event, usage gateway.Usage) {
 const chargedByProvider = "provider"
 
 // billed finds the prices of the model that is billed: the one that was asked for,
-// but where that is a name of the caller's own, the one that answered.
+// but where that is a name of the caller's own and nobody has said what it stands
+// for, the one that answered.
 func (x *exchange) billed(e *gateway.Event) *price.Model {
-	if !x.call.Alias || e.Served == "" {
+	if !x.unmapped() || e.Served == "" {
 		return x.quote.model
 	}
-	model, version := x.pricesOf(e.Served)
+	model, version := x.pricesOf(x.quote.table, e.Served)
 	if model == nil {
 		return x.quote.model
 	}
+	x.server.served.add(x.deployment(), e.Served)
 	e.Price = version
 	return model
 }
@@ -254,7 +260,7 @@ func (x *exchange) counted(told gateway.Usage) (gateway.Usage, bool) {
 		return u, false
 	}
 	answer, whole := x.meter.Answer()
-	events := isEventStream(x.response.Header)
+	events := x.meter.Texts()
 	// The text in bytes that are compressed, or are not the JSON they should be,
 	// is not known; it is not none.
 	whole = whole && x.response.Header.Get("Content-Encoding") == "" && (events || json.Valid(answer))
@@ -272,7 +278,7 @@ func (x *exchange) counted(told gateway.Usage) (gateway.Usage, bool) {
 		u = gateway.Usage{}
 		u.Counts[gateway.Input] = min(in+extra, x.quote.bound.Input)
 	}
-	out, err := tokenize.Count(provider.AnswerText(answer, events)...)
+	out, err := tokenize.Count(provider.AnswerText(x.call, answer, events)...)
 	if err != nil {
 		return u, false
 	}

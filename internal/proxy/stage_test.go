@@ -10,6 +10,7 @@ import (
 	"tollgate/internal/gateway"
 	"tollgate/internal/limit"
 	"tollgate/internal/proxy"
+	"tollgate/internal/record"
 )
 
 // clock stands still until it is moved.
@@ -59,7 +60,9 @@ type stagedStore struct {
 	// Each may be set before the proxy is called; it decides whether next runs.
 	reserve func(next func() (limit.Standing, error)) (limit.Standing, error)
 	settle  func(s *limit.Settlement, next func() error) error
-	read    func() error
+	read    func() error // KeyByHash
+	in      func() error // RecordsIn
+	release func(*limit.Claim) error
 }
 
 func (s *stagedStore) note(call string) {
@@ -97,6 +100,34 @@ func (s *stagedStore) KeyByHash(ctx context.Context, hash string) (gateway.Key, 
 func (s *stagedStore) Settings(ctx context.Context, ids []string) ([]gateway.Setting, error) {
 	s.note("Settings")
 	return s.Store.Settings(ctx, ids)
+}
+
+func (s *stagedStore) RecordsIn(ctx context.Context, kind record.Kind, group string) ([]record.Record, error) {
+	s.note("RecordsIn " + string(kind))
+	if s.in != nil {
+		if err := s.in(); err != nil {
+			return nil, err
+		}
+	}
+	return s.Store.RecordsIn(ctx, kind, group)
+}
+
+func (s *stagedStore) RecordByID(ctx context.Context, kind record.Kind, id string) (record.Record, error) {
+	s.note("RecordByID " + string(kind))
+	return s.Store.RecordByID(ctx, kind, id)
+}
+
+func (s *stagedStore) Counters(ctx context.Context, keyHash string) (limit.Counters, error) {
+	s.note("Counters")
+	return s.Store.Counters(ctx, keyHash)
+}
+
+func (s *stagedStore) Release(ctx context.Context, c *limit.Claim) error {
+	s.note("Release")
+	if s.release != nil {
+		return s.release(c)
+	}
+	return s.Store.Release(ctx, c)
 }
 
 func (s *stagedStore) Record(ctx context.Context, e gateway.Event) error {

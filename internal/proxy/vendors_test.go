@@ -15,7 +15,7 @@ import (
 func (r *rig) settingFor(vendor string, change ...func(*gateway.Setting)) gateway.Setting {
 	r.Helper()
 	url := r.upstream.URL + "/v1"
-	if slices.Contains([]string{"azure", "vllm", "ollama"}, vendor) {
+	if slices.Contains([]string{"azure", "vllm", "ollama", "bedrock"}, vendor) {
 		url = r.upstream.URL
 	}
 	return r.newSetting(upstreamKey, append([]func(*gateway.Setting){func(s *gateway.Setting) {

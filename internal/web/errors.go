@@ -40,6 +40,7 @@ var kinds = map[gateway.Kind]struct {
 	gateway.QuotaExceeded:   {429, "insufficient_quota", "insufficient_quota", "billing_error"},
 	gateway.Unavailable:     {503, "server_error", "service_unavailable", "api_error"},
 	gateway.BadGateway:      {502, "server_error", "bad_gateway", "api_error"},
+	gateway.Outdated:        {412, "invalid_request_error", "precondition_failed", "invalid_request_error"},
 	gateway.Timeout:         {504, "server_error", "upstream_timeout", "timeout_error"},
 }
 
@@ -66,6 +67,9 @@ func StatusIn(d gateway.Dialect, k gateway.Kind) int {
 	if d == gateway.AnthropicDialect && k == gateway.QuotaExceeded {
 		return http.StatusPaymentRequired
 	}
+	if d == gateway.AWSDialect && k == gateway.QuotaExceeded {
+		return http.StatusBadRequest // its SDKs repeat every 429
+	}
 	return Status(k)
 }
 
@@ -86,12 +90,18 @@ type errorDetail struct {
 // Body is the JSON error body for err, in the words of a family of APIs.
 func Body(d gateway.Dialect, err error, requestID string) []byte {
 	e := Public(err)
+	if d == gateway.GoogleDialect {
+		return googleBody(e, requestID)
+	}
 	detail := errorDetail{Type: kinds[e.Kind].kind, Message: Prefix + e.Message, Code: e.Code}
 	if d == gateway.AnthropicDialect {
 		detail.Type = kinds[e.Kind].anthropic
 	}
 	if e.Param != "" {
 		detail.Param = &e.Param
+	}
+	if d == gateway.AWSDialect {
+		return newAWSBody(e, detail, requestID)
 	}
 	b, _ := json.Marshal(errorBody{"error", detail, requestID}) // strings always marshal
 	return b
@@ -104,6 +114,9 @@ func WriteError(w http.ResponseWriter, d gateway.Dialect, err error, requestID s
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	retryHeaders(h, e)
+	if d == gateway.AWSDialect {
+		awsHeaders(h, e)
+	}
 	body := Body(d, err, requestID)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	status := StatusIn(d, e.Kind)

@@ -36,6 +36,7 @@ func TestKinds(t *testing.T) {
 		gateway.Unavailable:     {503, "server_error", "service_unavailable"},
 		gateway.BadGateway:      {502, "server_error", "bad_gateway"},
 		gateway.Timeout:         {504, "server_error", "upstream_timeout"},
+		gateway.Outdated:        {412, "invalid_request_error", "precondition_failed"},
 	}
 	for k, want := range kinds {
 		err := fmt.Errorf("outer: %w", &gateway.Error{Kind: gateway.Kind(k), Message: "No.", Err: errors.New("inner sk-live-1")})
