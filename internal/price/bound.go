@@ -29,7 +29,7 @@ type Bound struct {
 func (m *Model) Worst(b Bound) gateway.NanoUSD {
 	input := max(b.Input, 0)
 	f := m.allowed(b.Tier)
-	others := m.others(&b)
+	others := m.others(&b).plus(m.fee())
 
 	// The input may turn out shorter than its bound, so every context tier up
 	// to the one it falls in is possible, each with the most that fits in it.

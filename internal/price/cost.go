@@ -12,7 +12,7 @@ const perMillion = 1_000_000
 // for costs as the dearest one it has.
 //
 // The second result lists the classes that were used and have no price; the
-// amount does not contain them.
+// amount does not contain them. A fee for the call is in it in any case.
 func (m *Model) Cost(u gateway.Usage, tier string) (gateway.NanoUSD, []gateway.Class) {
 	list := m.ratesFor(promptTokens(&u))
 	var tokens, others wide
@@ -29,8 +29,11 @@ func (m *Model) Cost(u gateway.Usage, tier string) (gateway.NanoUSD, []gateway.C
 			others = others.plus(product(n, list[c].Nano))
 		}
 	}
-	return total(tokens, others, m.served(tier)), unpriced
+	return total(tokens, others.plus(m.fee()), m.served(tier)), unpriced
 }
+
+// fee is what a call costs whatever it consumes.
+func (m *Model) fee() wide { return product(1, m.request.Nano) }
 
 // total is tokens×f + others, both given in nano-dollars per million.
 func total(tokens, others wide, f factor) gateway.NanoUSD {

@@ -3,6 +3,7 @@ package price
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -101,3 +102,58 @@ func ratio(s string) (factor, error) {
 
 // above reports whether f is the larger factor.
 func (f factor) above(g factor) bool { return f.num*g.den > g.num*f.den }
+
+// maxShift bounds how far a decimal point is moved: no price needs more, and an
+// exponent must not make a short text long.
+const maxShift = 40
+
+// Shift moves the decimal point of a number so many places to the right, exactly:
+// Shift("1.5e-07", 6) is "0.15". The number is one as JSON writes it, but not
+// negative; the result has no exponent and no needless zeros.
+func Shift(number string, places int) (string, error) {
+	digits, exponent, scientific := strings.Cut(strings.ToLower(number), "e")
+	whole, frac, point := strings.Cut(digits, ".")
+	if whole == "" || point && frac == "" || !allDigits(whole) || !allDigits(frac) || len(digits) > 2*maxShift {
+		return "", errDecimal
+	}
+	if scientific {
+		e, err := strconv.Atoi(exponent)
+		if err != nil {
+			return "", errDecimal
+		}
+		places += min(max(e, -2*maxShift), 2*maxShift)
+	}
+	if places > maxShift || places < -maxShift {
+		return "", errRange
+	}
+	all := strings.Repeat("0", maxShift) + whole + frac + strings.Repeat("0", maxShift)
+	at := maxShift + len(whole) + places
+	whole, frac = strings.TrimLeft(all[:at], "0"), strings.TrimRight(all[at:], "0")
+	if whole == "" {
+		whole = "0"
+	}
+	if frac == "" {
+		return whole, nil
+	}
+	return whole + "." + frac, nil
+}
+
+// ParseUSD reads a price in USD, as JSON writes a number or as a decimal text, in
+// nano-dollars. It is exact: what a nano-dollar does not resolve is an error, and so
+// is what is negative or above a billion dollars.
+func ParseUSD(number string) (int64, error) {
+	text, err := Shift(number, 0)
+	if err != nil {
+		return 0, err
+	}
+	return decimal(text, 9)
+}
+
+// FormatUSD is the inverse of ParseUSD: 2_500_000_000 is "2.5".
+func FormatUSD(nano int64) string {
+	text, err := Shift(strconv.FormatInt(nano, 10), -9)
+	if err != nil {
+		return strconv.FormatInt(nano, 10) + "e-9" // negative: there are no such prices
+	}
+	return text
+}

@@ -3,7 +3,7 @@ package price
 // File is the price table as it is written down. Prices are decimal strings of
 // US dollars, never numbers, so that no reader rounds them.
 type File struct {
-	Version   string              `json:"version"` // date, 2006-01-02
+	Version   string              `json:"version"` // date, 2006-01-02; a second table of the day is 2006-01-02.2
 	Providers map[string]Provider `json:"providers,omitempty"`
 	Rows      []Row               `json:"rows"`
 }
@@ -29,13 +29,14 @@ type Row struct {
 	PerMinute  string       `json:"per_minute,omitempty"` // of audio
 	PerHour    string       `json:"per_hour,omitempty"`   // of audio; instead of PerMinute
 	PerMChars  string       `json:"per_1m_chars,omitempty"`
+	PerRequest string       `json:"per_request,omitempty"` // on top of all else
 	WebSearch  string       `json:"web_search,omitempty"`  // per 1,000 calls
 	FileSearch string       `json:"file_search,omitempty"` // per 1,000 calls
 
 	ContextTiers []ContextTier `json:"context_tiers,omitempty"`
 
-	// Multipliers of token prices by service tier (flex, batch, priority, fast):
-	// "0.5", or "5/3" where no decimal is exact.
+	// Multipliers of token prices by service tier (flex, batch, priority, fast,
+	// ultrafast): "0.5", or "5/3" where no decimal is exact.
 	Multipliers map[string]string `json:"tier_multipliers,omitempty"`
 
 	MaxOutput int64  `json:"max_output,omitempty"` // tokens

@@ -26,10 +26,13 @@ type Model struct {
 
 	MaxOutput, Context int64 // tokens; 0 when unknown
 
-	own      bool           // the operator's own prices, which know no surcharges
-	contexts []contextRates // ascending by above
-	services []service      // in no order
-	images   []imageFee     // the default first
+	row      *Row                     // as in the table; nil if the table has none
+	stated   [gateway.NumClasses]bool // classes with a price of their own
+	request  Rate                     // of each call
+	own      bool                     // the operator's own prices, which know no surcharges
+	contexts []contextRates           // ascending by above
+	services []service                // in no order
+	images   []imageFee               // the default first
 }
 
 // contextRates is the price list of requests whose input is longer than above.
@@ -47,6 +50,15 @@ type service struct {
 type imageFee struct {
 	size, quality string
 	rate          Rate
+}
+
+// Row is the model's row in the table, under all of its names; ok is false for a
+// model that only the operator has priced.
+func (m *Model) Row() (r Row, ok bool) {
+	if m.row == nil {
+		return Row{}, false
+	}
+	return *m.row, true
 }
 
 // inputText are the classes that text in the request may be billed as: what a
@@ -90,50 +102,6 @@ func (r *rates) dearest(first int64, classes []gateway.Class) int64 {
 		first = max(first, r[c].Nano)
 	}
 	return first
-}
-
-// WithCostMap is the model at the operator's own prices: all text and image
-// tokens in at the prompt price, all tokens out at the completion price, no
-// context tiers and no service tiers. Audio tokens in keep the table's price
-// if it has one. Chat needs a prompt and a completion price, embeddings need
-// an embeddings price; ok is false when the map does not have them, and m is to
-// be used as it is. m may be nil: the operator may price a model that the table
-// does not know. What is not billed by token stays as in the table.
-func (m *Model) WithCostMap(c *gateway.CostMap, model string, embeddings bool) (priced *Model, ok bool) {
-	if c == nil {
-		return nil, false
-	}
-	prompt, hasPrompt := c.Prompt[model]
-	completion, hasCompletion := c.Completion[model]
-	if embeddings {
-		prompt, hasPrompt = c.Embeddings[model]
-		completion, hasCompletion = 0, true
-	}
-	if !hasPrompt || !hasCompletion || prompt < 0 || completion < 0 {
-		return nil, false
-	}
-	own := &Model{Name: model, own: true}
-	if m != nil {
-		own.Provider, own.MaxOutput, own.Context = m.Provider, m.MaxOutput, m.Context
-		own.Rates, own.images = m.Rates, m.images
-	}
-	own.setTokens(Rate{prompt, true}, Rate{completion, true})
-	return own, true
-}
-
-func (m *Model) setTokens(in, out Rate) {
-	for c := gateway.Class(0); isToken(c); c++ {
-		switch c {
-		case gateway.Output, gateway.OutputAudio, gateway.OutputImage:
-			m.Rates[c] = out
-		case gateway.InputAudio, gateway.CachedAudio:
-			if !m.Rates[c].Known {
-				m.Rates[c] = in
-			}
-		default:
-			m.Rates[c] = in
-		}
-	}
 }
 
 // ImagePrice is the price of pictures of a size and quality, where the model

@@ -1,11 +1,8 @@
 package price
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -15,71 +12,50 @@ import (
 
 // Parse reads a price table in the format of File. A table is taken as a whole
 // or not at all: a field that is not known, a price that is not exact, a name
-// that is priced twice or anything else that does not validate is an error that
-// names the row and the field.
+// that is priced twice or anything else that does not validate is an error, which
+// is Faults.
 func Parse(data []byte) (*Table, error) {
 	var file File
 	if err := strict(data, &file); err != nil {
-		return nil, fmt.Errorf("price table: %w", located(data, err))
+		return nil, located(data, err)
 	}
-	if _, err := time.Parse(time.DateOnly, file.Version); err != nil {
-		return nil, fmt.Errorf("price table: version %q is not a date like 2006-01-02", file.Version)
+	var faults Faults
+	t := &Table{version: file.Version, providers: make(map[string]*provider)}
+	var err error
+	if t.date, err = versionDate(file.Version); err != nil {
+		faults.note(err)
 	}
 	if len(file.Rows) == 0 {
-		return nil, errors.New("price table: has no rows")
+		faults.note(errors.New("has no rows"))
 	}
-	t := &Table{version: file.Version, providers: make(map[string]*provider)}
 	for i := range file.Rows {
 		row := &file.Rows[i]
 		if err := t.add(row, file.Providers[row.Provider]); err != nil {
-			return nil, fmt.Errorf("price table: %w", row.wrap(i, err))
+			faults.note(row.wrap(i, err))
 		}
 	}
-	if err := t.link(file.Providers); err != nil {
-		return nil, fmt.Errorf("price table: %w", err)
+	// Without the rows at fault, what follows would be one more fault.
+	if len(faults) == 0 {
+		if err := t.link(file.Providers); err != nil {
+			faults.note(err)
+		}
+	}
+	if len(faults) > 0 {
+		return nil, faults
 	}
 	t.sort()
 	return t, nil
 }
 
-// strict decodes one JSON value that must be all of data.
-func strict(data []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return err
+// versionDate is the day in a version: a date, or a date with a number behind a
+// point, for one table more on the same day.
+func versionDate(version string) (time.Time, error) {
+	day, number, more := strings.Cut(version, ".")
+	date, err := time.Parse(time.DateOnly, day)
+	if err != nil || more && (number == "" || len(number) > 9 || !allDigits(number)) {
+		return date, fmt.Errorf("version %q is not a date like 2006-01-02 or 2006-01-02.2", version)
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("something follows the end")
-	}
-	return nil
-}
-
-// located finds the row that could not be decoded, which encoding/json does not
-// say. Decoding row by row costs half as much again, so it waits for an error.
-func located(data []byte, err error) error {
-	var file struct {
-		Rows []json.RawMessage `json:"rows"`
-	}
-	if json.Unmarshal(data, &file) != nil {
-		return err
-	}
-	for i, raw := range file.Rows {
-		var row Row
-		if err := strict(raw, &row); err != nil {
-			return row.wrap(i, err)
-		}
-	}
-	return err
-}
-
-// wrap says which row an error is about.
-func (r *Row) wrap(index int, err error) error {
-	name := "?"
-	if names := slices.Concat(r.Exact, r.Prefix); len(names) > 0 {
-		name = names[0]
-	}
-	return fmt.Errorf("row %d (%s %s): %w", index+1, r.Provider, name, err)
+	return date, nil
 }
 
 // add compiles a row and enters it under all of its names.
@@ -155,10 +131,18 @@ func (r *Row) compile(defaults Provider) (*Model, error) {
 	if *own == (rates{}) {
 		return nil, errors.New("has no price")
 	}
+	var err error
+	if m.request, err = fee(r.PerRequest); err != nil {
+		return nil, err
+	}
 	if err := m.readContexts(r.ContextTiers); err != nil {
 		return nil, err
 	}
+	for c := range own {
+		m.stated[c] = own[c].Known
+	}
 	own.fill()
+	m.row = r
 	if r.MaxOutput < 0 || r.Context < 0 {
 		return nil, errors.New("max_output, context: must not be negative")
 	}
@@ -245,6 +229,18 @@ func (r *Row) readOthers(to *rates, defaults Provider) error {
 	return nil
 }
 
+// fee reads a price of each call.
+func fee(usd string) (Rate, error) {
+	if usd == "" {
+		return Rate{}, nil
+	}
+	nano, err := dollars(usd, perMillion, 1)
+	if err != nil {
+		return Rate{}, fmt.Errorf("per_request: %q %w", usd, err)
+	}
+	return Rate{nano, true}, nil
+}
+
 func (m *Model) readImages(list []ImagePrice) error {
 	for i, p := range list {
 		if p.Price == "" {
@@ -298,7 +294,7 @@ func (m *Model) readContexts(tiers []ContextTier) error {
 }
 
 func (m *Model) readServices(multipliers map[string]string) error {
-	for _, name := range [...]string{"flex", "batch", "priority", "fast"} {
+	for _, name := range [...]string{"flex", "batch", "priority", "fast", "ultrafast"} {
 		value, ok := multipliers[name]
 		if !ok {
 			continue
@@ -310,7 +306,7 @@ func (m *Model) readServices(multipliers map[string]string) error {
 		m.services = append(m.services, service{name, f})
 	}
 	if len(m.services) != len(multipliers) {
-		return errors.New("tier_multipliers: only flex, batch, priority and fast are known")
+		return errors.New("tier_multipliers: only flex, batch, priority, fast and ultrafast are known")
 	}
 	return nil
 }

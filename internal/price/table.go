@@ -3,6 +3,7 @@ package price
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +12,9 @@ import (
 
 //go:embed prices.json
 var embedded []byte
+
+// EmbeddedFile is the table that the program was built with, as it is written down.
+func EmbeddedFile() []byte { return slices.Clone(embedded) }
 
 // Embedded is the table that the program was built with. It is parsed at the
 // first call and shared.
@@ -28,6 +32,7 @@ var parseEmbedded = sync.OnceValue(func() *Table {
 // concurrent use.
 type Table struct {
 	version   string
+	date      time.Time
 	providers map[string]*provider
 }
 
@@ -61,6 +66,27 @@ func (h *history) at(t time.Time) (*Model, bool) {
 
 // Version is the date of the table, for example "2026-11-10".
 func (t *Table) Version() string { return t.version }
+
+// Age is the whole days since the table's date, 0 for a date to come.
+func (t *Table) Age(now time.Time) int {
+	return int(max(now.Sub(t.date), 0) / (24 * time.Hour))
+}
+
+// Providers are the providers that have rows of their own, in alphabetical order.
+func (t *Table) Providers() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(t.providers)), func(name string) bool {
+		return t.providers[name].exact == nil
+	})
+}
+
+// Names counts the names and beginnings of names that are priced.
+func (t *Table) Names() int {
+	n := 0
+	for _, p := range t.providers {
+		n += len(p.exact) + len(p.prefix)
+	}
+	return n
+}
 
 // Models returns every row, in no order. Rows that are not in force yet are included.
 func (t *Table) Models() []*Model {

@@ -29,6 +29,8 @@ type key struct {
 type builder struct {
 	log  io.Writer
 	rows map[key]*price.Row
+
+	imports bool // a list is taken as it is, without rows.json
 }
 
 // put adds a row under one name, in the spelling given.

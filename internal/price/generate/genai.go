@@ -40,6 +40,7 @@ type genMatch struct {
 	Or         []genMatch `json:"or"`
 	Equals     string     `json:"equals"`
 	StartsWith string     `json:"starts_with"`
+	Contains   string     `json:"contains"`
 }
 
 // genPrices maps price keys to a number or to a base with context tiers.
@@ -54,31 +55,50 @@ type genTiered struct {
 }
 
 // addGenAI adds what genai-prices knows beside what is there already.
-func (b *builder) addGenAI(dir, version string) error {
-	source, err := packageName(dir)
-	if err != nil {
-		return err
-	}
-	text, err := os.ReadFile(filepath.Join(dir, "dist", "index.cjs"))
-	if err != nil {
-		return err
-	}
-	providers, err := genProvidersIn(string(text))
+func (b *builder) addGenAI(path, version string) error {
+	providers, source, err := readGenAI(path)
 	if err != nil {
 		return err
 	}
 	for _, p := range providers {
 		name, ok := genProviders[p.ID]
 		if !ok {
+			b.importing("genai-prices: provider %q: %d models left out, it is not one of ours", p.ID, len(p.Models))
 			continue
 		}
 		for i := range p.Models {
+			b.noteGenModel(p.ID, &p.Models[i])
 			if err := b.addGenModel(name, source, version, &p.Models[i]); err != nil {
 				return fmt.Errorf("genai-prices: %s: %s: %w", p.ID, p.Models[i].ID, err)
 			}
 		}
 	}
 	return nil
+}
+
+// readGenAI reads the unpacked package, or the project's own data file.
+func readGenAI(path string) (providers []genProvider, source string, err error) {
+	if info, err := os.Stat(path); err != nil {
+		return nil, "", err
+	} else if !info.IsDir() {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, "", err
+		}
+		if err := json.Unmarshal(data, &providers); err != nil {
+			return nil, "", fmt.Errorf("%s: %w", path, err)
+		}
+		return providers, "genai-prices", nil
+	}
+	if source, err = packageName(path); err != nil {
+		return nil, "", err
+	}
+	text, err := os.ReadFile(filepath.Join(path, "dist", "index.cjs"))
+	if err != nil {
+		return nil, "", err
+	}
+	providers, err = genProvidersIn(string(text))
+	return providers, source, err
 }
 
 // genProvidersIn finds the data in the bundled program: it is the first array
@@ -109,12 +129,21 @@ func (b *builder) addGenModel(provider, source, version string, m *genModel) err
 		return err
 	}
 	equals, starts := m.Match.names()
+	if b.imports && m.Match.accepts(m.ID) && !slices.Contains(equals, m.ID) && !slices.ContainsFunc(starts, func(s string) bool { return strings.HasPrefix(m.ID, s) }) {
+		equals = append(equals, m.ID) // what it is matched by cannot be written as a row
+	}
+	if len(equals)+len(starts) == 0 {
+		b.importing("genai-prices: %s %s: left out, a row can say none of its names", provider, m.ID)
+	}
 	own := b.rows[key{provider: provider, name: strings.ToLower(m.ID)}]
 	if own != nil && !slices.Contains(equals, m.ID) {
 		equals = append(equals, m.ID)
 	}
 	for _, d := range dated {
 		row := m.row(d.prices, source)
+		if b.imports {
+			m.fees(d.prices, &row)
+		}
 		if row.TokenPrices == (price.TokenPrices{}) && row.PerHour == "" {
 			continue
 		}
@@ -208,6 +237,7 @@ func (m *genModel) inForce(date string) ([]genDated, error) {
 		Constraint struct {
 			Type  string `json:"type"`
 			Start string `json:"start_date"`
+			Hour  string `json:"start_time"`
 		} `json:"constraint"`
 		Prices genPrices `json:"prices"`
 	}
@@ -219,7 +249,7 @@ func (m *genModel) inForce(date string) ([]genDated, error) {
 	byHour := false
 	for _, p := range all {
 		switch {
-		case p.Constraint.Type == "time_of_date":
+		case p.Constraint.Type == "time_of_date" || p.Constraint.Hour != "":
 			byHour = true
 			if now.prices == nil || number(p.Prices["input_mtok"]) > number(now.prices["input_mtok"]) {
 				now.prices = p.Prices
