@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"tollgate/internal/config"
 	"tollgate/internal/fakeai"
 )
@@ -165,5 +167,15 @@ func (d *demo) print(answer []byte, stream bool) {
 		} else if i == 2 {
 			fmt.Fprintf(d.out, "… %d more like these\n\n", len(events)-4)
 		}
+	}
+}
+
+func (p *program) demoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo",
+		Short: "See it work without a provider account",
+		Long:  "Runs the quick start against a small upstream of its own and shows each step with its answer.",
+		Args:  exactly(),
+		RunE:  func(c *cobra.Command, _ []string) error { return runDemo(c.Context(), p.out) },
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,11 +13,15 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"tollgate/internal/admin"
 	"tollgate/internal/afterwork"
+	"tollgate/internal/awsauth"
 	"tollgate/internal/config"
-	"tollgate/internal/price"
+	"tollgate/internal/price/stored"
 	"tollgate/internal/proxy"
+	"tollgate/internal/record"
 	"tollgate/internal/secret"
 	"tollgate/internal/store/bolt"
 	"tollgate/internal/store/dynamo"
@@ -34,48 +37,51 @@ type localOptions struct {
 	env                        config.Config
 }
 
-func parseLocal(args []string, getenv func(string) string, out io.Writer) (localOptions, error) {
+func (p *program) localCommand() *cobra.Command {
+	var o localOptions
+	c := &cobra.Command{
+		Use:   "local",
+		Short: "Run the proxy and the admin API on this machine",
+		Long: `Runs the proxy and the admin API on this machine, with everything in one folder or,
+with --dynamodb, in DynamoDB. SIGTERM finishes what is in flight and settles it.
+docs/configuration.md lists the environment variables.`,
+		Example: "  tollgate local --data ./.tollgate --proxy-addr 127.0.0.1:9002",
+		Args:    exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			var err error
+			if o.env, err = config.Read(p.getenv); err != nil {
+				return fmt.Errorf("the environment:\n%w", err)
+			}
+			return runLocal(c.Context(), o, p.out, p.stderr)
+		},
+	}
 	or := func(name, preset string) string {
-		if v := getenv(name); v != "" {
+		if v := p.getenv(name); v != "" {
 			return v
 		}
 		return preset
 	}
-	var o localOptions
-	f := flag.NewFlagSet("tollgate local", flag.ContinueOnError)
-	f.SetOutput(out)
+	f := c.Flags()
 	f.StringVar(&o.adminAddr, "admin-addr", or("TOLLGATE_ADMIN_ADDR", "127.0.0.1:8001"), "`address` of the admin API (TOLLGATE_ADMIN_ADDR)")
 	f.StringVar(&o.proxyAddr, "proxy-addr", or("TOLLGATE_PROXY_ADDR", "127.0.0.1:8002"), "`address` of the proxy (TOLLGATE_PROXY_ADDR)")
 	f.StringVar(&o.data, "data", or("TOLLGATE_DATA", "./.tollgate"), "`folder` of the embedded store and of the key file (TOLLGATE_DATA)")
 	f.BoolVar(&o.dynamodb, "dynamodb", or("TOLLGATE_DYNAMODB", "false") == "true", "keep everything in DynamoDB, with the usual AWS variables (TOLLGATE_DYNAMODB)")
 	f.BoolVar(&o.quiet, "quiet", false, "no greeting and no access records")
-	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return o, err
-		}
-		return o, usageError(err.Error())
-	}
-	if f.NArg() > 0 {
-		return o, usageError(fmt.Sprintf("unexpected argument %q", f.Arg(0)))
-	}
-	var err error
-	if o.env, err = config.Read(getenv); err != nil {
-		return o, fmt.Errorf("the environment:\n%w", err)
-	}
-	return o, nil
+	return c
 }
 
 // store is what both stores offer.
 type store interface {
 	proxy.Store
 	admin.Store
+	record.Store
 	Close() error
 }
 
 // openStore opens the store that the options name.
 func openStore(ctx context.Context, o localOptions) (store, error) {
 	if !o.dynamodb {
-		return bolt.Open(filepath.Join(o.data, "tollgate.db"), bolt.Options{Retention: o.env.Retention})
+		return bolt.Open(filepath.Join(o.data, "tollgate.db"), bolt.Options{Retention: o.env.Retention, FoldEvery: foldEvery})
 	}
 	opts := dynamo.Options{GatewayTable: o.env.GatewayTable, UsageTable: o.env.UsageTable, Retention: o.env.Retention}
 	if opts.GatewayTable == "" {
@@ -91,7 +97,7 @@ func openStore(ctx context.Context, o localOptions) (store, error) {
 	if err := dynamo.CreateTables(ctx, client, opts); err != nil {
 		return nil, fmt.Errorf("DynamoDB tables %s and %s: %w", opts.GatewayTable, opts.UsageTable, err)
 	}
-	return dynamo.New(client, opts), nil
+	return newFolding(dynamo.New(client, opts), telemetry.NewLogger(os.Stderr, o.env.Level)), nil
 }
 
 // local is the whole gateway on one machine.
@@ -127,9 +133,13 @@ func startLocal(ctx context.Context, o localOptions, log io.Writer) (*local, err
 	}
 	l.admin = server(admin.New(admin.Config{
 		Store: l.store, Box: box, Password: o.env.AdminPass, Log: logger,
+		CORS: web.CORS{Origins: o.env.AdminCORSOrigins}, AuditRetention: o.env.AuditRetention,
+		AllowPrivate: o.env.AllowPrivate, ShowSecrets: o.env.ShowSecrets,
 	}))
+	prices := stored.NewSource(l.store, logger, time.Now)
 	l.proxy = server(afterwork.Handler(proxy.New(proxy.Config{
-		Store: l.store, Box: box, Prices: price.Embedded, Upstream: proxy.NewTransport(),
+		Store: l.store, Box: box, Prices: prices.Table, RefreshPrices: prices.Refresh, Upstream: proxy.NewTransport(),
+		Signer:  awsauth.New(awsauth.Options{}),
 		Log:     telemetry.Log{Logger: logger, Namespace: o.env.MetricsNamespace},
 		Timeout: o.env.ProxyTimeout, MaxBody: o.env.MaxBody,
 		CORS: web.CORS{Origins: o.env.CORSOrigins}, RemoveUserAgent: o.env.RemoveUserAgent,

@@ -43,7 +43,7 @@ func TestCalledWrong(t *testing.T) {
 		{[]string{"local", "--nosuch"}, nil, 2, "nosuch"},
 		{[]string{"local", "extra"}, nil, 2, `unexpected argument "extra"`},
 		{[]string{"help"}, nil, 0, "tollgate local"},
-		{[]string{"local", "-h"}, nil, 0, "-proxy-addr"},
+		{[]string{"local", "-h"}, nil, 0, "--proxy-addr"},
 		{[]string{"local"}, map[string]string{"PROXY_TIMEOUT": "soon", "MAX_BODY_BYTES": "-1"}, 1, "MAX_BODY_BYTES"},
 		{[]string{"local", "--admin-addr", "0.0.0.0:0"}, nil, 2, "set ADMIN_PASS"},
 		{[]string{"local", "--proxy-addr", "not an address"}, nil, 1, "cannot listen on not an address"},

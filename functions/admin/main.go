@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/awslabs/aws-lambda-go-api-proxy/core"
 	"github.com/awslabs/aws-lambda-go-api-proxy/httpadapter"
 
 	"tollgate/internal/admin"
@@ -16,6 +17,7 @@ import (
 	"tollgate/internal/secret/kmsbox"
 	"tollgate/internal/store/dynamo"
 	"tollgate/internal/telemetry"
+	"tollgate/internal/web"
 )
 
 func main() {
@@ -47,5 +49,17 @@ func wire(ctx context.Context) (http.Handler, error) {
 		Box:   kmsbox.New(env.KMSKeyID),
 		Log:   telemetry.NewLogger(os.Stdout, env.Level),
 		// No password: API Gateway lets nobody in whom IAM does not allow.
+		Identity: identity,
+		CORS:     web.CORS{Origins: env.AdminCORSOrigins}, AuditRetention: env.AuditRetention,
+		AllowPrivate: env.AllowPrivate, ShowSecrets: env.ShowSecrets,
 	}), nil
+}
+
+// identity is the ARN of whom IAM let in.
+func identity(r *http.Request) string {
+	c, ok := core.GetAPIGatewayContextFromContext(r.Context())
+	if !ok || c.Identity.UserArn == "" {
+		return "unknown"
+	}
+	return c.Identity.UserArn
 }

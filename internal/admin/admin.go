@@ -19,6 +19,21 @@
 //     keys use it) and GET /api/ready, which is 503 while the store does not answer.
 //   - GET /api/provider-settings?all=true lists all settings; provider and name (part
 //     of it, any case) filter, limit and offset page.
+//   - GET and DELETE of one user, custom provider and policy, PATCH of a route. What
+//     others refer to is not deleted: 409 names them.
+//   - PUT, GET, DELETE /api/tags/:tag: limits that all keys with the tag share.
+//   - Users may have "limits" too. PATCH of a custom provider takes "removed_paths".
+//   - A list with "cursor" in the query, empty for the first page, comes in pages of
+//     "limit"; the header X-Next-Cursor, if there is one, is the next cursor.
+//   - Reads of one record and PATCH answer an ETag. PATCH and DELETE with If-Match are
+//     412 if the record has another.
+//   - Creates with an Idempotency-Key answer the same for 24 hours.
+//   - PUT /api/tokens {"name", "scope": "read|write"} answers a token once; X-API-KEY
+//     takes it in place of the password.
+//   - GET /api/audit tells who changed what.
+//   - A member that the peer does not know either is 400, not ignored: it would be a
+//     limit that somebody believes in. Members of the server's own, sent back as they
+//     were read, are ignored.
 //   - A setting of any provider may carry "url", a base URL that replaces the vendor's.
 //     An empty optional parameter removes it.
 //
@@ -34,7 +49,10 @@ import (
 
 	"tollgate/internal/gateway"
 	"tollgate/internal/limit"
+	"tollgate/internal/record"
+	"tollgate/internal/rollup"
 	"tollgate/internal/secret"
+	"tollgate/internal/web"
 )
 
 // KeyStore keeps keys. Reads are consistent: they see every write that was
@@ -50,6 +68,10 @@ type KeyStore interface {
 	DeleteKey(ctx context.Context, id string) error // no error if absent
 	Key(ctx context.Context, id string) (gateway.Key, error)
 	Keys(ctx context.Context) ([]gateway.Key, error)
+
+	// KeysPage is a part of all keys, in an order of the store's own, and the
+	// cursor of the next page, empty after the last.
+	KeysPage(ctx context.Context, page record.Page) ([]gateway.Key, string, error)
 
 	// Counters is the state of the limits of the key with that hash.
 	Counters(ctx context.Context, keyHash string) (limit.Counters, error)
@@ -71,6 +93,8 @@ type SettingStore interface {
 type Store interface {
 	KeyStore
 	SettingStore
+	record.Store
+	rollup.Store
 	Events(ctx context.Context, f gateway.EventFilter) ([]gateway.Event, error)
 	Ping(ctx context.Context) error
 }
@@ -91,6 +115,21 @@ type Config struct {
 	Providers map[string][]string
 
 	MaxBody int64 // largest request body in bytes; 0: 1 MiB
+
+	// Identity names the caller for the audit, where something before this handler
+	// lets callers in and Password is empty. nil: everybody is "local".
+	Identity func(*http.Request) string
+	// AuditRetention is how long the audit of a write is kept; 0: 400 days.
+	AuditRetention time.Duration
+
+	// CORS lets pages of these origins call from a browser. None: no page may.
+	CORS web.CORS
+	// AllowPrivate lets custom providers have addresses of this machine and of
+	// private networks. Link-local ones they never have.
+	AllowPrivate bool
+	// ShowSecrets makes reads of provider settings show all parameters in clear,
+	// for clients that rely on the peer's doing so.
+	ShowSecrets bool
 }
 
 // New is the handler of the control plane. It is safe for concurrent use.
@@ -99,6 +138,8 @@ func New(c Config) http.Handler {
 		store: c.Store, box: c.Box, now: c.Now, log: c.Log,
 		guard:     newGuard(c.Password),
 		providers: c.Providers, maxBody: c.MaxBody,
+		identity: c.Identity, auditRetention: c.AuditRetention,
+		cors: c.CORS, allowPrivate: c.AllowPrivate, showSecrets: c.ShowSecrets,
 	}
 	if a.now == nil {
 		a.now = time.Now
@@ -112,6 +153,9 @@ func New(c Config) http.Handler {
 	if a.maxBody == 0 {
 		a.maxBody = 1 << 20
 	}
+	if a.auditRetention == 0 {
+		a.auditRetention = 400 * 24 * time.Hour
+	}
 	return a
 }
 
@@ -123,4 +167,10 @@ type api struct {
 	guard     *guard
 	providers map[string][]string
 	maxBody   int64
+
+	identity       func(*http.Request) string
+	auditRetention time.Duration
+	cors           web.CORS
+	allowPrivate   bool
+	showSecrets    bool
 }

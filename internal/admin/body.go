@@ -14,8 +14,8 @@ import (
 )
 
 // decode reads the request's body, one JSON value, into a struct. Names match in
-// any case, of repeated members the last counts, unknown ones are ignored and
-// null leaves a member as it is: so does the peer.
+// any case, of repeated members the last counts, and null leaves a member as it is:
+// so does the peer. Members that the struct does not have are refused.
 func decode(r *http.Request, into any) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -29,7 +29,7 @@ func decode(r *http.Request, into any) error {
 	if err := json.Unmarshal(body, into); err != nil {
 		return &gateway.Error{Kind: gateway.Invalid, Code: badJSON, Message: jsonFault(err), Err: err}
 	}
-	return nil
+	return unknownMember(body, into)
 }
 
 // jsonFault says what is wrong with a body in the words of JSON, not of Go.

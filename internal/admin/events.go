@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tollgate/internal/gateway"
+	"tollgate/internal/rollup"
 )
 
 // eventAnswer is an event as callers see it: the peer's members in its order and
@@ -67,7 +68,7 @@ func showEvent(e *gateway.Event) eventAnswer {
 
 // ended is when the call ended, which is the time that is shown and asked for.
 func ended(e *gateway.Event) time.Time {
-	return e.At.Add(time.Duration(e.LatencyMS) * time.Millisecond)
+	return rollup.Ended(e)
 }
 
 // orEmptyObject is what the peer shows where nothing was recorded.
@@ -77,10 +78,6 @@ func orEmptyObject(b []byte) []byte {
 	}
 	return b
 }
-
-// longestCall is how long before its end a call may have begun: the longest that
-// Lambda lets a call run.
-const longestCall = 15 * time.Minute
 
 // maxIndexed is the longest id, in bytes, that events can be found by: DynamoDB
 // has no longer keys.
@@ -107,7 +104,7 @@ func (a *api) listEvents(r *http.Request) (any, error) {
 	// The store knows when calls began; callers ask for when they ended.
 	f.From, f.To = span.from, span.to
 	if !f.From.IsZero() {
-		f.From = f.From.Add(-longestCall)
+		f.From = f.From.Add(-rollup.LongestCall)
 	}
 	events, err := a.store.Events(r.Context(), f)
 	if err != nil {

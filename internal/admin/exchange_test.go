@@ -6,17 +6,20 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"tollgate/internal/admin"
 )
 
 // TestExchanges replays recorded exchanges with the peer, in order, on one store.
 // It covers the quick start (AK-01) and the texts of AG-05 to AG-08, AK-07, AK-09,
-// AK-11, AK-15 to AK-20, AK-49, AK-54 and AS-01 to AS-10.
+// AK-11, AK-15 to AK-20, AK-49, AK-54, AS-01 to AS-10, AC-01, AC-03, AC-04, AC-06, AC-12, AC-13, AC-17, AC-18,
+// AUs-01, AUs-03, AUs-05, AUs-10, AUs-15 to AUs-17, B-1.1, B-1.2, B-2.1 and B-2.2.
 func TestExchanges(t *testing.T) {
 	file, err := os.ReadFile("testdata/exchanges.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t)
+	r := newRigWith(t, func(c *admin.Config) { c.AllowPrivate = true })
 	known := names{"unix": fmt.Sprint(r.now.Unix())}
 	exchanges := strings.Split(string(file), "\n## ")[1:]
 	if len(exchanges) < 45 {

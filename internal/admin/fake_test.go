@@ -1,15 +1,18 @@
 package admin_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"tollgate/internal/gateway"
 	"tollgate/internal/limit"
+	"tollgate/internal/record"
 )
 
 // memory is a store that keeps records as JSON, as the real ones do, so that what
@@ -22,11 +25,16 @@ type memory struct {
 	events   []gateway.Event
 	down     error // of every call
 	seen     gateway.EventFilter
+	records  map[string]record.Record
+	version  int64
+	loseKey  bool // a key is created, and the answer to that lost
+	now      func() time.Time
 	racing   bool // every change runs once too often, as after a lost race
 }
 
 func newMemory() *memory {
-	return &memory{keys: map[string][]byte{}, settings: map[string][]byte{}, counters: map[string]limit.Counters{}}
+	return &memory{keys: map[string][]byte{}, settings: map[string][]byte{}, counters: map[string]limit.Counters{},
+		records: map[string]record.Record{}, now: time.Now}
 }
 
 func pack(v any) []byte {
@@ -48,43 +56,58 @@ func (m *memory) CreateKey(_ context.Context, k gateway.Key) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, b := range m.keys {
-		if unpack[gateway.Key](b).Hash == k.Hash {
+		if old := unpack[gateway.Key](b); old.Hash == k.Hash || old.ID == k.ID {
 			return gateway.ErrExists
 		}
 	}
 	if m.down == nil {
+		m.version++
+		k.Version = m.version
 		m.keys[k.ID] = pack(k)
+		if m.loseKey {
+			return errors.New("the connection broke")
+		}
 	}
 	return m.down
 }
 
 func (m *memory) UpdateKey(_ context.Context, id string, change func(*gateway.Key) error) (gateway.Key, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return update(m, m.keys, id, change)
+	return update(m, m.keys, id, change, func(k *gateway.Key) { k.Version = m.version })
 }
 
-func update[T any](m *memory, records map[string][]byte, id string, change func(*T) error) (T, error) {
+// update runs change without the lock, as the stores do: it may use the store.
+func update[T any](m *memory, records map[string][]byte, id string, change func(*T) error, stamp func(*T)) (T, error) {
 	var none T
-	if m.down != nil {
-		return none, m.down
-	}
-	b, ok := records[id]
-	if !ok {
-		return none, gateway.ErrNotFound
-	}
-	if m.racing {
-		lost := unpack[T](b)
-		if err := change(&lost); err != nil {
+	for {
+		m.mu.Lock()
+		old, ok := records[id]
+		down := m.down
+		m.mu.Unlock()
+		if !ok || down != nil {
+			return none, cmp.Or(down, gateway.ErrNotFound)
+		}
+		if m.racing {
+			lost := unpack[T](old)
+			if err := change(&lost); err != nil {
+				return none, err
+			}
+		}
+		r := unpack[T](old)
+		if err := change(&r); err != nil {
 			return none, err
 		}
+		m.mu.Lock()
+		same := bytes.Equal(records[id], old)
+		if same {
+			m.version++
+			stamp(&r)
+			records[id] = pack(r)
+		}
+		m.mu.Unlock()
+		if same {
+			return unpack[T](pack(r)), nil
+		}
 	}
-	r := unpack[T](b)
-	if err := change(&r); err != nil {
-		return none, err
-	}
-	records[id] = pack(r)
-	return unpack[T](records[id]), nil
 }
 
 func (m *memory) DeleteKey(_ context.Context, id string) error {
@@ -134,15 +157,15 @@ func (m *memory) CreateSetting(_ context.Context, s gateway.Setting) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.down == nil {
+		m.version++
+		s.Version = m.version
 		m.settings[s.ID] = pack(s)
 	}
 	return m.down
 }
 
 func (m *memory) UpdateSetting(_ context.Context, id string, change func(*gateway.Setting) error) (gateway.Setting, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return update(m, m.settings, id, change)
+	return update(m, m.settings, id, change, func(s *gateway.Setting) { s.Version = m.version })
 }
 
 func (m *memory) DeleteSetting(_ context.Context, id string) error {
@@ -181,6 +204,9 @@ func (m *memory) Events(_ context.Context, f gateway.EventFilter) (list []gatewa
 			(f.From.IsZero() || !e.At.Before(f.From)) && (f.To.IsZero() || e.At.Before(f.To)) {
 			list = append(list, e)
 		}
+	}
+	if f.Most > 0 && len(list) > f.Most {
+		return nil, gateway.ErrTooManyEvents
 	}
 	slices.SortFunc(list, func(x, y gateway.Event) int { return y.At.Compare(x.At) })
 	return list, m.down

@@ -67,6 +67,24 @@ func FuzzSearchKeys(f *testing.F) {
 	fuzzBody(f, "POST", V2, `{"limit":9223372036854775807,"offset":9223372036854775807,"name":"İ","order":"asc","revoked":null}`)
 }
 
+func FuzzRecords(f *testing.F) {
+	for _, s := range []string{`{"name":"n","userId":"u","keyIds":[null],"tags":[""]}`, `{"provider":"p","route_configs":[null]}`, routeConfig("/a", ""),
+		`{"regexConfig":{"rules":[null]},"config":{"rules":{"email":null}}}`, `{"steps":[null],"cacheConfig":{"ttl":"1h"},"keyIds":["x"]}`,
+		`{"limits":[{"measure":"cost","per":"m","max":1e-9}]}`, "null", "[]", "", "\xff", strings.Repeat("[", 20000)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		r := newRig(t)
+		user, bot := r.user("")["id"].(string), r.custom("bot", routeConfig("/a", ""))["id"].(string)
+		policy := r.ok("POST", PO, "{}")["id"].(string)
+		for _, call := range []string{"POST " + US, "PATCH " + US + "/" + user, "POST " + CP, "PATCH " + CP + "/" + bot, "POST " + PO,
+			"PATCH " + PO + "/" + policy, "POST " + RO, "PATCH " + RO + "/x", "PUT " + TG + "t", "PUT /api/tokens"} {
+			method, path, _ := strings.Cut(call, " ")
+			checkAnswer(t, r.call(method, path, body))
+		}
+	})
+}
+
 func FuzzQuery(f *testing.F) {
 	for _, s := range []string{"tag=a", "keyIds=a,b&start=1&end=2", "ids=a&ids=a", "all=true&limit=9223372036854775807&offset=1", "%zz", ";"} {
 		f.Add(s)

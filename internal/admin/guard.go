@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,33 +44,51 @@ func newGuard(password secret.Text) *guard {
 // admit compares hashes, so that neither the time taken nor the length tells
 // anything. An address that failed too often is refused with the right password
 // too: otherwise guessing on would still pay.
-func (g *guard) admit(r *http.Request, now time.Time) error {
+//
+// known is asked about what is not the password; it may know it as a token.
+func (g *guard) admit(r *http.Request, now time.Time, known func(string) (bool, error)) error {
 	if g.open {
 		return nil
 	}
-	got := sha256.Sum256([]byte(r.Header.Get("X-API-KEY")))
+	sent := r.Header.Get("X-API-KEY")
+	got := sha256.Sum256([]byte(sent))
 	right := subtle.ConstantTimeCompare(got[:], g.want[:]) == 1
+	maybe := strings.HasPrefix(sent, tokenPrefix) // no lock is held while the store is asked
+	if err := g.try(r.RemoteAddr, now, !right && !maybe); err != nil || right {
+		return err
+	}
+	if maybe {
+		if ok, err := known(sent); ok || err != nil {
+			return err
+		}
+		if err := g.try(r.RemoteAddr, now, true); err != nil {
+			return err
+		}
+	}
+	return &gateway.Error{Kind: gateway.Unauthenticated, Code: wrongPassword,
+		Message: "the header X-API-KEY must hold the admin password"}
+}
 
+// try refuses an address that failed too often in this minute, and counts a failure.
+func (g *guard) try(address string, now time.Time, failed bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if m := gateway.Minute.Index(now); m != g.minute {
 		g.minute = m
 		clear(g.failures)
 	}
-	from := g.counted(r.RemoteAddr)
-	if g.failures[from] >= failuresAMinute {
-		return &gateway.Error{
-			Kind: gateway.RateLimited, Code: tooManyFailures,
-			Message:    "too many wrong passwords from this address: wait a minute",
-			RetryAfter: gateway.Minute.End(g.minute).Sub(now),
+	from := g.counted(address)
+	if g.failures[from] < failuresAMinute {
+		if failed {
+			g.failures[from]++
 		}
-	}
-	if right {
 		return nil
 	}
-	g.failures[from]++
-	return &gateway.Error{Kind: gateway.Unauthenticated, Code: wrongPassword,
-		Message: "the header X-API-KEY must hold the admin password"}
+	return &gateway.Error{
+		Kind: gateway.RateLimited, Code: tooManyFailures,
+		Message:    "too many wrong passwords from this address: wait a minute",
+		RetryAfter: gateway.Minute.End(g.minute).Sub(now),
+	}
 }
 
 // counted is the name under which an address's failures are counted.

@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"tollgate/internal/gateway"
+	"tollgate/internal/record"
 )
 
 // keyFilter selects keys; empty conditions do not count, the others are ANDed.
@@ -41,6 +43,9 @@ func containsFold(s, part string) bool {
 // listKeys is the peer's first list: filters in the query, one is required.
 func (a *api) listKeys(r *http.Request) (any, error) {
 	q := r.URL.Query()
+	if q.Has("cursor") {
+		return a.listKeysPage(r)
+	}
 	f := keyFilter{ids: q["keyIds"], byID: q.Has("keyIds"), tags: nonEmpty(append(q["tags"], q.Get("tag")))}
 	provider := q.Get("provider")
 	// Empty values select nothing. Without another filter they would list the
@@ -60,6 +65,31 @@ func (a *api) listKeys(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return showKeys(keys), nil
+}
+
+// listKeysPage is the list with a cursor, which is empty for the first page: no
+// filter is required, and at most a page of keys is held in memory. The filters
+// select from the page, so that it can be short, even empty, before the last.
+func (a *api) listKeysPage(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	f := keyFilter{tags: nonEmpty(append(q["tags"], q.Get("tag")))}
+	if q.Has("keyIds") {
+		return nil, invalid("keyIds can not be sent with a cursor")
+	}
+	limit, err := pageLimit(q, recordPage)
+	if err != nil {
+		return nil, err
+	}
+	if provider := q.Get("provider"); provider != "" {
+		if f.uses, err = a.usesProvider(r.Context(), provider); err != nil {
+			return nil, err
+		}
+	}
+	keys, next, err := a.store.KeysPage(r.Context(), record.Page{Cursor: q.Get("cursor"), Limit: limit})
+	if err != nil {
+		return nil, stored(err, "keys")
+	}
+	return reply{body: shown(keys, showKey, f.matches), cursor: next}, nil
 }
 
 // usesProvider tests keys for having a setting of the provider.
@@ -139,9 +169,14 @@ func (a *api) findKeys(ctx context.Context, f keyFilter) ([]gateway.Key, error) 
 	}
 	keys = slices.DeleteFunc(keys, func(k gateway.Key) bool { return !f.matches(&k) })
 	slices.SortFunc(keys, func(x, y gateway.Key) int {
-		return cmp.Or(y.CreatedAt.Compare(x.CreatedAt), cmp.Compare(x.ID, y.ID))
+		return newestFirst(x.CreatedAt, y.CreatedAt, x.ID, y.ID)
 	})
 	return keys, nil
+}
+
+// newestFirst compares two records by time, then by id.
+func newestFirst(x, y time.Time, xID, yID string) int {
+	return cmp.Or(y.Compare(x), cmp.Compare(xID, yID))
 }
 
 // fewIDs is how many keys are read one by one rather than by listing all.

@@ -10,6 +10,10 @@ import (
 // keyBody is a key as a caller sends it, to create or to change. A nil member
 // was not sent, or was null.
 type keyBody struct {
+	KeyID     ignored `json:"keyId"`
+	CreatedAt ignored `json:"createdAt"`
+	UpdatedAt ignored `json:"updatedAt"`
+
 	Name              *string    `json:"name"`
 	Key               *string    `json:"key"` // create only
 	Tags              []string   `json:"tags"`

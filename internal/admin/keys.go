@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/uuid"
-
 	"tollgate/internal/gateway"
 	"tollgate/internal/limit"
 	"tollgate/internal/secret"
@@ -28,7 +26,7 @@ func (a *api) createKey(r *http.Request) (any, error) {
 		return nil, err
 	}
 	text, generated := b.secret()
-	k := newKey(&b, text, a.now().UTC())
+	k := newKey(&b, newID(r.Context()), text, a.now().UTC())
 	if err := checkSize(&k); err != nil {
 		return nil, err
 	}
@@ -42,7 +40,7 @@ func (a *api) createKey(r *http.Request) (any, error) {
 	if generated {
 		answer.Secret = text
 	}
-	return answer, nil
+	return reply{body: answer, change: &change{kind: "key", id: k.ID, after: showKey(&k)}}, nil
 }
 
 // secret is the one that was sent, or a new one of 256 random bits.
@@ -50,13 +48,18 @@ func (b *keyBody) secret() (text string, generated bool) {
 	if b.Key != nil && *b.Key != "" {
 		return *b.Key, false
 	}
-	var random [32]byte
-	rand.Read(random[:]) // never fails
-	return "tg-" + base64.RawURLEncoding.EncodeToString(random[:]), true
+	return newSecret("tg-"), true
 }
 
-func newKey(b *keyBody, text string, now time.Time) gateway.Key {
-	k := gateway.Key{ID: uuid.NewString(), Hash: secret.HashKey(text), CreatedAt: now, Tags: b.Tags}
+// newSecret is 256 random bits after a prefix that tells what it is for.
+func newSecret(prefix string) string {
+	var random [32]byte
+	rand.Read(random[:]) // never fails
+	return prefix + base64.RawURLEncoding.EncodeToString(random[:])
+}
+
+func newKey(b *keyBody, id, text string, now time.Time) gateway.Key {
+	k := gateway.Key{ID: id, Hash: secret.HashKey(text), CreatedAt: now, Tags: b.Tags}
 	b.apply(&k, now)
 	if b.IsKeyNotHashed != nil && *b.IsKeyNotHashed {
 		k.NotHashed, k.Hint = true, hint(text)
@@ -82,7 +85,7 @@ func (a *api) checkReferences(ctx context.Context, b *keyBody) error {
 		}
 	}
 	if b.PolicyID != nil && *b.PolicyID != "" {
-		return invalid("policy is not found for id: %s", clip(*b.PolicyID))
+		return a.checkPolicy(ctx, *b.PolicyID)
 	}
 	return nil
 }
@@ -100,19 +103,25 @@ func (a *api) patchKey(r *http.Request) (any, error) {
 		return nil, err
 	}
 	var spent gateway.NanoUSD
-	if b.Revoked != nil && !*b.Revoked {
+	if b.restores() {
 		var err error
 		if spent, err = a.spent(ctx, id); err != nil {
 			return nil, err
 		}
 	}
+	var before gateway.Key
 	k, err := a.store.UpdateKey(ctx, id, func(k *gateway.Key) error {
+		if err := unchanged(r, k.Version); err != nil {
+			return err
+		}
+		before = *k
 		return b.change(k, a.now().UTC(), spent)
 	})
 	if err != nil {
 		return nil, stored(err, "key")
 	}
-	return showKey(&k), nil
+	return reply{body: showKey(&k), version: k.Version,
+		change: &change{kind: "key", id: id, before: showKey(&before), after: showKey(&k)}}, nil
 }
 
 // change applies a PATCH to the current record. It may run several times.
@@ -121,25 +130,28 @@ func (b *keyBody) change(k *gateway.Key, now time.Time, spent gateway.NanoUSD) e
 	b.apply(k, now)
 	b.applyState(k)
 	if wasRevoked && !k.Revoked {
-		if err := checkUsable(k, now, spent); err != nil {
+		if err := checkUsable("key", k, now, spent); err != nil {
 			return err
 		}
 	}
 	return checkSize(k)
 }
 
+// restores reports whether a PATCH takes a revocation back.
+func (b *keyBody) restores() bool { return b.Revoked != nil && !*b.Revoked }
+
 // checkUsable refuses to restore a key that could make no call: the operator
 // would believe that it works.
-func checkUsable(k *gateway.Key, now time.Time, spent gateway.NanoUSD) error {
+func checkUsable(what string, k *gateway.Key, now time.Time, spent gateway.NanoUSD) error {
 	if k.Expired(now) {
 		return &gateway.Error{Kind: gateway.Conflict,
-			Message: "the key's ttl is over: send a longer ttl with revoked:false"}
+			Message: "the " + what + "'s ttl is over: send a longer ttl with revoked:false"}
 	}
 	for _, l := range k.AllLimits() {
 		if l.Measure == gateway.Cost && l.Per == gateway.Lifetime && int64(spent) >= l.Max {
 			return &gateway.Error{Kind: gateway.Conflict, Message: fmt.Sprintf(
-				"the key has spent %v of its lifetime limit of %v: raise the limit with revoked:false",
-				spent, gateway.NanoUSD(l.Max))}
+				"the %s has spent %v of its lifetime limit of %v: raise the limit with revoked:false",
+				what, spent, gateway.NanoUSD(l.Max))}
 		}
 	}
 	return nil
@@ -150,15 +162,29 @@ func (a *api) getKey(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, stored(err, "key")
 	}
-	return showKey(&k), nil
+	return reply{body: showKey(&k), version: k.Version}, nil
 }
 
+// deleteKey is no failure if there is no such key, as the peer has it. The version
+// is compared before and not with the deletion: a change between the two is lost
+// with the key.
 func (a *api) deleteKey(r *http.Request) (any, error) {
-	err := a.store.DeleteKey(r.Context(), r.PathValue("id"))
-	if errors.Is(err, gateway.ErrNotFound) {
-		return nil, nil
+	ctx, id := r.Context(), r.PathValue("id")
+	done := &change{kind: "key", id: id}
+	k, err := a.store.Key(ctx, id)
+	switch {
+	case err == nil:
+		if err := unchanged(r, k.Version); err != nil {
+			return nil, err
+		}
+		done.before = showKey(&k)
+	case !errors.Is(err, gateway.ErrNotFound):
+		return nil, stored(err, "key")
 	}
-	return nil, stored(err, "key")
+	if err := a.store.DeleteKey(ctx, id); err != nil && !errors.Is(err, gateway.ErrNotFound) {
+		return nil, stored(err, "key")
+	}
+	return reply{change: done}, nil
 }
 
 type spendAnswer struct {
@@ -182,7 +208,12 @@ func (a *api) spent(ctx context.Context, id string) (gateway.NanoUSD, error) {
 	if err != nil {
 		return 0, stored(err, "api key")
 	}
-	c, err := a.store.Counters(ctx, k.Hash)
+	return a.spentOf(ctx, k.Hash)
+}
+
+// spentOf is what was spent by whom the counters belong to.
+func (a *api) spentOf(ctx context.Context, subject string) (gateway.NanoUSD, error) {
+	c, err := a.store.Counters(ctx, subject)
 	if errors.Is(err, gateway.ErrNotFound) {
 		return 0, nil
 	}

@@ -56,7 +56,17 @@ func (a *api) mergeParams(ctx context.Context, s *gateway.Setting, sent map[stri
 			delete(params, name)
 		}
 	}
-	if err := checkParams(s.Provider, params, a.providers[s.Provider]); err != nil {
+	required, known, err := a.required(ctx, s.Provider)
+	if err != nil {
+		return err
+	}
+	if !known {
+		return invalid("provider %s is not supported", clip(s.Provider))
+	}
+	if _, native := a.providers[s.Provider]; !native && len(required) > 0 && params[required[0]] == "" {
+		return invalid("provider %s is missing value for field %s", clip(s.Provider), required[0])
+	}
+	if err := checkParams(s.Provider, params, required); err != nil {
 		return err
 	}
 	return a.sealParams(ctx, s, params)
@@ -116,7 +126,7 @@ func boxFault(err error) error {
 // checkParams checks all parameters of a setting together.
 func checkParams(provider string, params map[string]string, required []string) error {
 	var missing []string
-	for _, name := range required {
+	for _, name := range stillRequired(provider, params, required) {
 		if params[name] == "" {
 			missing = append(missing, name)
 		}
@@ -124,7 +134,7 @@ func checkParams(provider string, params map[string]string, required []string) e
 	if len(missing) > 0 {
 		return invalid("provider %s is missing fields %s", provider, strings.Join(missing, ","))
 	}
-	for _, name := range append([]string{"apikey"}, required...) {
+	for _, name := range append([]string{"apikey", "awsSessionToken", "awsExternalId"}, required...) {
 		// It goes into a header or a signature; a line break from a careless copy
 		// would make every call fail.
 		if strings.ContainsFunc(params[name], unicode.IsControl) {
@@ -141,12 +151,23 @@ func checkParams(provider string, params map[string]string, required []string) e
 	return nil
 }
 
+// stillRequired is what is required where one parameter can stand for others: a
+// Bedrock API key, or a role to assume, for a pair of AWS keys.
+func stillRequired(provider string, params map[string]string, required []string) []string {
+	half := (params["awsAccessKeyId"] == "") != (params["awsSecretAccessKey"] == "")
+	if provider == "bedrock" && !half && (params["apikey"] != "" || params["awsRoleArn"] != "") {
+		return []string{"awsRegion"}
+	}
+	return required
+}
+
 // publicChecks are the rules for gateway.PublicParams. They become part of the
 // address that the credential is sent to.
 var publicChecks = map[string]func(string) error{
 	"url":          checkURL,
 	"resourceName": checkLabel,
 	"awsRegion":    checkLabel,
+	"awsRoleArn":   checkRole,
 	"apiVersion":   checkLabel,
 }
 
@@ -155,6 +176,15 @@ var labelPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-
 func checkLabel(s string) error {
 	if !labelPattern.MatchString(s) {
 		return errors.New("can have letters, digits, hyphens and dots only, 63 at most")
+	}
+	return nil
+}
+
+var rolePattern = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,512}$`)
+
+func checkRole(s string) error {
+	if s != "default" && !rolePattern.MatchString(s) {
+		return errors.New("has to be the ARN of an IAM role, or default for the gateway's own")
 	}
 	return nil
 }

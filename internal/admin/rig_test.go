@@ -26,12 +26,20 @@ type rig struct {
 func newRig(t *testing.T) *rig { return newGuardedRig(t, "") }
 
 func newGuardedRig(t *testing.T, password string) *rig {
+	return newRigWith(t, func(c *admin.Config) { c.Password = secret.NewText(password) })
+}
+
+// newRigWith is a rig whose configuration was changed.
+func newRigWith(t *testing.T, change func(*admin.Config)) *rig {
 	r := &rig{t: t, store: newMemory(), box: &glassBox{}, now: time.Unix(1_700_000_000, 0)}
-	r.Handler = admin.New(admin.Config{
-		Store: r.store, Box: r.box, Password: secret.NewText(password),
+	r.store.now = func() time.Time { return r.now }
+	c := admin.Config{
+		Store: r.store, Box: r.box,
 		Now: func() time.Time { return r.now },
 		Log: slog.New(slog.NewTextHandler(&r.log, nil)),
-	})
+	}
+	change(&c)
+	r.Handler = admin.New(c)
 	return r
 }
 
@@ -104,6 +112,11 @@ const (
 	K  = "/api/key-management/keys"
 	V2 = "/api/v2/key-management/keys"
 	S  = "/api/provider-settings"
+	CP = "/api/custom/providers"
+	US = "/api/users"
+	TG = "/api/tags/"
+	PO = "/api/policies"
+	RO = "/api/routes"
 )
 
 // setting makes a provider setting and returns its id.

@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"tollgate/internal/gateway"
@@ -99,26 +100,46 @@ func unknownPath(path string) *route {
 	}
 }
 
-// find is the route of a request and the id in its path. A trailing slash does
-// not count.
+// find is the route of a request and the id in its path, which is escaped. A
+// trailing slash does not count.
 func find(method, path string) (*route, string) {
 	if path != "/" {
 		path = strings.TrimSuffix(path, "/")
 	}
-	for i := range routes {
-		rt := &routes[i]
-		if rt.method != method {
-			continue
-		}
-		prefix, hasID := strings.CutSuffix(rt.pattern, ":id")
-		if !hasID && path == rt.pattern {
-			return rt, ""
-		}
-		if id, ok := strings.CutPrefix(path, prefix); hasID && ok && possibleID(id) && !strings.Contains(id, "/") {
-			return rt, id
+	for _, table := range tables {
+		for i := range table {
+			rt := &table[i]
+			if id, ok := matches(rt.pattern, path); ok && rt.method == method {
+				return rt, id
+			}
 		}
 	}
+	if plain, err := url.PathUnescape(path); err == nil {
+		path = plain
+	}
 	return unknownPath(path), ""
+}
+
+// tables are all routes, by what they are about.
+var tables = [][]route{routes, reportRoutes, priceRoutes, recordRoutes}
+
+// matches compares a path with a pattern, which has one ":name" segment at most,
+// and returns what stands for it.
+func matches(pattern, path string) (id string, ok bool) {
+	before, after, hasID := strings.Cut(pattern, ":")
+	if !hasID {
+		return "", path == pattern
+	}
+	_, after, more := strings.Cut(after, "/")
+	id, ok = strings.CutPrefix(path, before)
+	if ok && more {
+		id, ok = strings.CutSuffix(id, "/"+after)
+	}
+	if !ok || strings.Contains(id, "/") {
+		return "", false
+	}
+	id, err := url.PathUnescape(id)
+	return id, err == nil && possibleID(id)
 }
 
 // possibleID tells texts that may be an id from those that the store need not,

@@ -23,12 +23,19 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if w.Header().Get(requestIDHeader) == "" { // a layer around this one may have set it
 		w.Header().Set(requestIDHeader, uuid.NewString())
 	}
-	rt, id := find(r.Method, r.URL.Path)
+	if len(a.cors.Origins) > 0 {
+		w.Header().Set("Access-Control-Expose-Headers", "ETag, Retry-After, "+nextCursorHeader+", "+requestIDHeader)
+		if a.cors.Allow(w, r) {
+			return
+		}
+	}
+	rt, id := find(r.Method, r.URL.EscapedPath())
 	r.SetPathValue("id", id)
 	r.Body = http.MaxBytesReader(w, r.Body, a.maxBody)
-	answer, err := a.run(rt, r)
+	answer, err := a.run(rt, r, w.Header().Get(requestIDHeader))
 	if err == nil {
-		err = write(w, http.StatusOK, answer)
+		answer.headers(w.Header())
+		err = write(w, http.StatusOK, answer.body)
 	}
 	if err != nil {
 		a.fail(w, r, rt, err)
@@ -36,18 +43,30 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // run calls the handler if the caller may, and turns a panic into an error.
-func (a *api) run(rt *route, r *http.Request) (answer any, err error) {
+func (a *api) run(rt *route, r *http.Request, requestID string) (answer reply, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
 	if rt.pattern != "/api/health" {
-		if err := a.guard.admit(r, a.now()); err != nil {
-			return nil, err
+		who, err := a.admit(rt, r)
+		if err != nil {
+			return reply{}, err
 		}
+		r = r.WithContext(withCaller(r.Context(), caller{who, requestID}))
 	}
-	return rt.handle(a, r)
+	return a.once(rt, r, func(r *http.Request) (reply, error) {
+		answer, err := rt.handle(a, r)
+		if err != nil {
+			return reply{}, err
+		}
+		done := replyTo(answer)
+		if rt.writes() {
+			a.audit(rt, r, done.change)
+		}
+		return done, nil
+	})
 }
 
 // write sends a JSON body, or an empty one for nil. On an error nothing was sent.
@@ -82,6 +101,10 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, rt *route, err error)
 	p := problem{words.Type, words.Title, status, "", rt.pattern}
 	if rt.words.instance != "" {
 		p.Instance = rt.words.instance
+	}
+	var own worded
+	if errors.As(err, &own) {
+		p.Type, p.Title = own.Type, own.Title
 	}
 	var e *gateway.Error
 	if errors.As(err, &e) {

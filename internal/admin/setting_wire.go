@@ -9,6 +9,10 @@ import (
 // settingBody is a provider setting as a caller sends it. nil members were not
 // sent, or were null.
 type settingBody struct {
+	ID        ignored `json:"id"`
+	CreatedAt ignored `json:"createdAt"`
+	UpdatedAt ignored `json:"updatedAt"`
+
 	Provider      string            `json:"provider"` // create only
 	Name          *string           `json:"name"`
 	Setting       map[string]string `json:"setting"`
@@ -28,12 +32,16 @@ type settingAnswer struct {
 	CostMap       *costMapWire      `json:"costMap"`
 }
 
-// costMapWire holds prices in USD per 1000 tokens by model. A part that was not
-// sent is shown as null.
+// costMapWire holds prices in USD per 1000 tokens by model, as the peer does; a part
+// that was not sent is shown as null. Models and Deployments are ours, and shown
+// where they were sent.
 type costMapWire struct {
 	Prompt     map[string]price `json:"promptCostPerModel"`
 	Completion map[string]price `json:"completionCostPerModel"`
 	Embeddings map[string]price `json:"embeddingsCostPerModel"`
+
+	Models      map[string]classPrices `json:"models,omitempty"`
+	Deployments map[string]string      `json:"deployments,omitempty"` // models by deployment
 }
 
 func showSetting(s *gateway.Setting) settingAnswer {
@@ -47,6 +55,14 @@ func showSetting(s *gateway.Setting) settingAnswer {
 			Prompt:     prices[price](m.Prompt),
 			Completion: prices[price](m.Completion),
 			Embeddings: prices[price](m.Embeddings),
+
+			Deployments: m.Deployments,
+		}
+		if len(m.Models) > 0 {
+			answer.CostMap.Models = make(map[string]classPrices, len(m.Models))
+		}
+		for model, classes := range m.Models {
+			answer.CostMap.Models[model] = showClassPrices(classes)
 		}
 	}
 	return answer
@@ -79,10 +95,16 @@ func (b *settingBody) apply(s *gateway.Setting) error {
 		if err := b.CostMap.check(); err != nil {
 			return err
 		}
+		models, err := b.CostMap.readModels()
+		if err != nil {
+			return err
+		}
 		s.CostMap = &gateway.CostMap{
 			Prompt:     prices[int64](b.CostMap.Prompt),
 			Completion: prices[int64](b.CostMap.Completion),
 			Embeddings: prices[int64](b.CostMap.Embeddings),
+
+			Models: models, Deployments: b.CostMap.Deployments,
 		}
 	}
 	return nil
@@ -107,7 +129,7 @@ func (m *costMapWire) check() error {
 			}
 		}
 	}
-	return nil
+	return m.checkDeployments()
 }
 
 // prices changes the type of the numbers. nil stays nil.

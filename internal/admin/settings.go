@@ -1,17 +1,15 @@
 package admin
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/google/uuid"
 
 	"tollgate/internal/gateway"
 )
@@ -24,11 +22,8 @@ func (a *api) createSetting(r *http.Request) (any, error) {
 	if b.Provider == "" {
 		return nil, invalid("provider field cannot be empty")
 	}
-	if _, ok := a.providers[b.Provider]; !ok {
-		return nil, invalid("provider %s is not supported", clip(b.Provider))
-	}
 	now := a.now().UTC()
-	s := gateway.Setting{ID: uuid.NewString(), Provider: b.Provider, CreatedAt: now, UpdatedAt: now}
+	s := gateway.Setting{ID: newID(r.Context()), Provider: b.Provider, CreatedAt: now, UpdatedAt: now}
 	// Parameters before the rest: a refusal names them first, as the peer's does.
 	if err := a.mergeParams(r.Context(), &s, b.Setting); err != nil {
 		return nil, err
@@ -42,7 +37,60 @@ func (a *api) createSetting(r *http.Request) (any, error) {
 	if err := a.store.CreateSetting(r.Context(), s); err != nil {
 		return nil, stored(err, "provider setting")
 	}
-	return showSetting(&s), nil
+	return reply{body: showSetting(&s), change: &change{
+		kind: "setting", id: s.ID, after: showSetting(&s), secrets: secretNames(b.Setting)}}, nil
+}
+
+// secretNames is the parameters sent that are not shown.
+func secretNames(sent map[string]string) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(sent)) {
+		if !gateway.PublicParams[name] {
+			names = append(names, clip(name))
+		}
+	}
+	return names
+}
+
+// getSetting is ours: one setting by its id, with its version.
+func (a *api) getSetting(r *http.Request) (any, error) {
+	s, err := a.oneSetting(r)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := a.revealed(r.Context(), []gateway.Setting{s})
+	if err != nil {
+		return nil, err
+	}
+	return reply{body: shown[0], version: s.Version}, nil
+}
+
+func (a *api) oneSetting(r *http.Request) (gateway.Setting, error) {
+	found, err := a.findSettings(r.Context(), []string{r.PathValue("id")})
+	if err == nil && len(found) == 0 {
+		err = stored(gateway.ErrNotFound, "provider setting")
+	}
+	if err != nil {
+		return gateway.Setting{}, err
+	}
+	return found[0], nil
+}
+
+// revealed is settings as a list shows them: with their secrets if the operator
+// has switched that on, for clients that rely on the peer's showing them.
+func (a *api) revealed(ctx context.Context, settings []gateway.Setting) ([]settingAnswer, error) {
+	answers := showSettings(settings)
+	if !a.showSecrets {
+		return answers, nil
+	}
+	for i := range settings {
+		params, err := a.openParams(ctx, &settings[i])
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(params, settings[i].Params)
+		answers[i].Setting = params
+	}
+	return answers, nil
 }
 
 // patchSetting opens, merges and seals inside the change, so that two rotations
@@ -53,7 +101,12 @@ func (a *api) patchSetting(r *http.Request) (any, error) {
 	if err := decode(r, &b); err != nil {
 		return nil, err
 	}
+	var before settingAnswer
 	s, err := a.store.UpdateSetting(ctx, r.PathValue("id"), func(s *gateway.Setting) error {
+		if err := unchanged(r, s.Version); err != nil {
+			return err
+		}
+		before = showSetting(s)
 		if len(b.Setting) > 0 {
 			if err := a.mergeParams(ctx, s, b.Setting); err != nil {
 				return err
@@ -68,7 +121,8 @@ func (a *api) patchSetting(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, stored(err, "provider setting")
 	}
-	return showSetting(&s), nil
+	return reply{body: showSetting(&s), version: s.Version, change: &change{
+		kind: "setting", id: s.ID, before: before, after: showSetting(&s), secrets: secretNames(b.Setting)}}, nil
 }
 
 // listSettings answers ids in their order, or with all=true, provider or name
@@ -83,7 +137,7 @@ func (a *api) listSettings(r *http.Request) (any, error) {
 		if len(found) != len(ids) {
 			return nil, &gateway.Error{Kind: gateway.NotFound, Message: "provider setting is not found"}
 		}
-		return showSettings(found), nil
+		return a.revealed(r.Context(), found)
 	}
 	if q.Get("all") != "true" && q.Get("provider") == "" && q.Get("name") == "" {
 		return []settingAnswer{}, nil
@@ -100,7 +154,7 @@ func (a *api) listSettings(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return showSettings(page(found, limit, offset)), nil
+	return a.revealed(r.Context(), page(found, limit, offset))
 }
 
 // findSettings reads settings by id, repeats included, and skips unknown ones.
@@ -128,7 +182,7 @@ func (a *api) searchSettings(ctx context.Context, provider, name string) ([]gate
 		return provider != "" && s.Provider != provider || !containsFold(s.Name, name)
 	})
 	slices.SortFunc(all, func(x, y gateway.Setting) int {
-		return cmp.Or(y.CreatedAt.Compare(x.CreatedAt), cmp.Compare(x.ID, y.ID))
+		return newestFirst(x.CreatedAt, y.CreatedAt, x.ID, y.ID)
 	})
 	return all, nil
 }
@@ -150,23 +204,27 @@ func pageNumber(q url.Values, name string) (int64, error) {
 // moment can slip through; its calls are then refused for want of a setting.
 func (a *api) deleteSetting(r *http.Request) (any, error) {
 	ctx, id := r.Context(), r.PathValue("id")
-	keys, err := a.store.Keys(ctx)
+	users, err := a.keysWith(ctx, func(k *gateway.Key) bool { return k.UsesSetting(id) })
 	if err != nil {
-		return nil, stored(err, "keys")
-	}
-	var users []string
-	for i := range keys {
-		if keys[i].UsesSetting(id) {
-			users = append(users, keys[i].ID)
-		}
+		return nil, err
 	}
 	if len(users) > 0 {
-		return nil, &gateway.Error{Kind: gateway.Conflict, Message: "the setting is used by the keys " + some(users)}
+		return nil, refer("setting", "keys", users)
 	}
-	if err := a.store.DeleteSetting(ctx, id); !errors.Is(err, gateway.ErrNotFound) {
+	done := &change{kind: "setting", id: id}
+	switch s, err := a.oneSetting(r); {
+	case err == nil:
+		if err := unchanged(r, s.Version); err != nil {
+			return nil, err
+		}
+		done.before = showSetting(&s)
+	case !errors.Is(err, gateway.ErrNotFound):
+		return nil, err
+	}
+	if err := a.store.DeleteSetting(ctx, id); err != nil && !errors.Is(err, gateway.ErrNotFound) {
 		return nil, stored(err, "provider setting")
 	}
-	return nil, nil
+	return reply{change: done}, nil
 }
 
 // some lists the first of many.

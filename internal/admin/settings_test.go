@@ -23,6 +23,10 @@ func TestCreateSetting(t *testing.T) {
 		{"azure", `"apikey":"SECRET-4","resourceName":"my-res","apiVersion":"2024-10-21"`, object{"resourceName": "my-res", "apiVersion": "2024-10-21"}},
 		{"vllm", `"url":"http://10.1.2.3:8000","apikey":"SECRET-5"`, object{"url": "http://10.1.2.3:8000"}},
 		{"bedrock", `"awsAccessKeyId":"SECRET-6","awsSecretAccessKey":"SECRET-7","awsRegion":"eu-west-1"`, object{"awsRegion": "eu-west-1"}},
+		{"bedrock", `"apikey":"SECRET-10","awsRegion":"eu-west-1"`, object{"awsRegion": "eu-west-1"}},
+		{"bedrock", `"awsAccessKeyId":"SECRET-11","awsSecretAccessKey":"SECRET-12","awsSessionToken":"SECRET-13","awsRegion":"eu-west-1"`, object{"awsRegion": "eu-west-1"}},
+		{"bedrock", `"awsRoleArn":"arn:aws:iam::123456789012:role/path/bedrock","awsExternalId":"SECRET-14","awsRegion":"eu-west-1"`,
+			object{"awsRegion": "eu-west-1", "awsRoleArn": "arn:aws:iam::123456789012:role/path/bedrock"}},
 		{"openai", `"apikey":"SECRET-8","extra":"SECRET-9","note":""`, nil},
 	}
 	for _, tt := range tests {
@@ -63,6 +67,10 @@ func TestCreateSettingRefusals(t *testing.T) {
 	tests := []struct{ row, body, detail string }{
 		{"AS-02 azure", `{"provider":"azure"}`, "provider azure is missing fields resourceName,apikey"},
 		{"AS-02 bedrock", `{"provider":"bedrock","setting":{"awsRegion":"eu-west-1","awsAccessKeyId":""}}`, "provider bedrock is missing fields awsAccessKeyId,awsSecretAccessKey"},
+		{"AS-02 bedrock, half a pair", `{"provider":"bedrock","setting":{"apikey":"k","awsRegion":"eu-west-1","awsSecretAccessKey":"s"}}`, "provider bedrock is missing fields awsAccessKeyId"},
+		{"AS-02 bedrock, no region", `{"provider":"bedrock","setting":{"awsRoleArn":"default"}}`, "provider bedrock is missing fields awsRegion"},
+		{"role", `{"provider":"bedrock","setting":{"awsRegion":"eu-west-1","awsRoleArn":"arn:aws:iam::1:user/x"}}`, "setting.awsRoleArn has to be the ARN of an IAM role"},
+		{"token", `{"provider":"bedrock","setting":{"awsRegion":"eu-west-1","awsAccessKeyId":"a","awsSecretAccessKey":"b","awsSessionToken":"t\n"}}`, "setting.awsSessionToken has a control character"},
 		{"AS-03 empty", `{"provider":""}`, "provider field cannot be empty"},
 		{"AS-03 case", `{"provider":"OpenAI","setting":{"apikey":"k"}}`, "provider OpenAI is not supported"},
 		{"AS-13 negative", `{"provider":"openai","setting":{"apikey":"k"},"costMap":{"completionCostPerModel":{"m":-0.1}}}`, "costMap.completionCostPerModel: the price of m is negative"},

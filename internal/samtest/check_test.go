@@ -28,6 +28,15 @@ type properties struct {
 	// Function
 	Architectures []string
 	Runtime       string
+	// EventSourceMapping
+	FunctionResponseTypes          []string
+	BisectBatchOnFunctionError     bool
+	MaximumBatchingWindowInSeconds int
+	StartingPosition               string
+	FilterCriteria                 struct{ Filters []struct{ Pattern string } }
+	DestinationConfig              struct {
+		OnFailure struct{ Destination map[string][]string }
+	}
 	// Role
 	Policies []struct{ PolicyDocument policy }
 	// Table
@@ -97,7 +106,7 @@ func check(text []byte) error {
 		return err
 	}
 	return errors.Join(
-		t.checkProxyAPI(), t.checkAdminAPI(), t.checkFunctions(), t.checkRoles(), t.checkTables())
+		t.checkProxyAPI(), t.checkAdminAPI(), t.checkFunctions(), t.checkRoles(), t.checkTables(), t.checkStream())
 }
 
 func (t *template) checkProxyAPI() error {
@@ -205,7 +214,7 @@ func methods(api properties) map[string]method {
 
 func (t *template) checkFunctions() error {
 	var faults []error
-	for _, name := range []string{"ProxyFunction", "AdminFunction"} {
+	for _, name := range []string{"ProxyFunction", "AdminFunction", "RollupFunction"} {
 		f := t.Resources[name].Properties
 		if !slices.Equal(f.Architectures, []string{"arm64"}) || f.Runtime != "provided.al2023" {
 			faults = append(faults, fmt.Errorf("%s is for %q on %q", name, f.Architectures, f.Runtime))
@@ -227,6 +236,10 @@ func (t *template) checkRoles() error {
 			"Lists":           "Query",
 			"SealCredentials": "Decrypt Encrypt",
 		},
+		"RollupFunctionRole": {
+			"Sums": "PutItem UpdateItem",
+			"":     "SendMessage", // to the queue of failures; the transform adds it
+		},
 	}
 	var faults []error
 	for role, want := range allowed {
@@ -242,6 +255,26 @@ func (t *template) checkRoles() error {
 		if !maps.Equal(got, want) {
 			faults = append(faults, fmt.Errorf("%s allows %q instead of %q", role, got, want))
 		}
+	}
+	return errors.Join(faults...)
+}
+
+// checkStream checks that exactly the new events reach the function, that one
+// batch which fails does not stop the others, and that none is lost unseen.
+func (t *template) checkStream() error {
+	m := t.Resources["RollupFunctionUsage"].Properties
+	var faults []error
+	if f := m.FilterCriteria.Filters; len(f) != 1 || f[0].Pattern != `{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"E#"}]}}}}` {
+		faults = append(faults, fmt.Errorf("the stream's filter is %q", f))
+	}
+	if !slices.Equal(m.FunctionResponseTypes, []string{"ReportBatchItemFailures"}) || !m.BisectBatchOnFunctionError {
+		faults = append(faults, fmt.Errorf("a failed record takes its whole batch with it: %q", m.FunctionResponseTypes))
+	}
+	if got := m.DestinationConfig.OnFailure.Destination["Fn::GetAtt"]; !slices.Equal(got, []string{"RollupFailures", "Arn"}) {
+		faults = append(faults, fmt.Errorf("what cannot be folded goes to %q", got))
+	}
+	if m.StartingPosition != "TRIM_HORIZON" || m.MaximumBatchingWindowInSeconds < 1 {
+		faults = append(faults, fmt.Errorf("the stream is read from %s, for %d s at once", m.StartingPosition, m.MaximumBatchingWindowInSeconds))
 	}
 	return errors.Join(faults...)
 }

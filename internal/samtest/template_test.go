@@ -70,6 +70,9 @@ func TestCheckFindsFaults(t *testing.T) {
 		{"media type", `BinaryMediaTypes: ["*~1*"]`, `BinaryMediaTypes: ["image~1png"]`, "as bytes instead of */*"},
 		{"error body", `"code":"rate_limit_exceeded"}`, `"code":""}`, "gateway response THROTTLED: the body lacks a member"},
 		{"right to encrypt", "Action: kms:Decrypt", "Action: kms:*", "ProxyFunctionRole allows"},
+		{"filter", `[{"prefix":"E#"}]`, `[{"prefix":"T#"}]`, "the stream's filter"},
+		{"whole batches", "[ReportBatchItemFailures]", "[]", "takes its whole batch with it"},
+		{"no queue for failures", "OnFailure: {Type: SQS, Destination: !GetAtt RollupFailures.Arn}", "OnFailure: {Type: SQS, Destination: !GetAtt UsageTable.Arn}", "what cannot be folded goes to"},
 		{"index", "IndexName: byKind", "IndexName: by-kind", "GatewayTable has the indexes"},
 		{"table goes with the stack", "    Type: AWS::DynamoDB::Table\n    DeletionPolicy: Retain", "    Type: AWS::DynamoDB::Table\n    DeletionPolicy: Delete", "GatewayTable goes with the stack"},
 	} {
@@ -91,7 +94,7 @@ func TestCheckFindsFaults(t *testing.T) {
 func TestBuiltFunctions(t *testing.T) {
 	python(t) // as a sign that sam build has run
 	const limit = 16 << 20
-	for _, name := range []string{"ProxyFunction", "AdminFunction"} {
+	for _, name := range []string{"ProxyFunction", "AdminFunction", "RollupFunction"} {
 		path := filepath.Join(root, ".aws-sam/build", name, "bootstrap")
 		info, err := os.Stat(path)
 		if err != nil {
