@@ -66,7 +66,11 @@ build-ProxyFunction:
 build-AdminFunction:
 	$(LAMBDA_BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/admin
 
-# sam: validate and lint the template, build both functions, and check what
+.PHONY: build-RollupFunction
+build-RollupFunction:
+	$(LAMBDA_BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/rollup
+
+# sam: validate and lint the template, build the functions, and check what
 # CloudFormation would make of the template. Needs Python 3.10 or later and no
 # AWS account.
 

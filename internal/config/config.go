@@ -44,6 +44,19 @@ type Config struct {
 	// AdminPass guards the local admin API (ADMIN_PASS; empty lets everybody in
 	// who reaches it).
 	AdminPass secret.Text
+
+	// AdminCORSOrigins may call the admin API from a browser
+	// (ADMIN_CORS_ALLOWED_ORIGINS, a comma list; none).
+	AdminCORSOrigins []string
+	// AuditRetention is how long the audit of a write is kept
+	// (AUDIT_RETENTION_DAYS; 400).
+	AuditRetention time.Duration
+	// AllowPrivate lets custom providers have private addresses
+	// (ALLOW_PRIVATE_TARGETS; false).
+	AllowPrivate bool
+	// ShowSecrets makes reads of provider settings show the credentials
+	// (SHOW_SETTING_SECRETS; false).
+	ShowSecrets bool
 }
 
 // FromEnvironment reads the process's environment.
@@ -64,6 +77,11 @@ func Read(get func(string) string) (Config, error) {
 		Retention:        time.Duration(r.integer("EVENT_RETENTION_DAYS", 90, 0, 100*365)) * 24 * time.Hour,
 		MetricsNamespace: get("METRICS_NAMESPACE"),
 		AdminPass:        secret.NewText(get("ADMIN_PASS")),
+
+		AdminCORSOrigins: r.list("ADMIN_CORS_ALLOWED_ORIGINS", ""),
+		AuditRetention:   time.Duration(r.integer("AUDIT_RETENTION_DAYS", 400, 1, 100*365)) * 24 * time.Hour,
+		AllowPrivate:     r.boolean("ALLOW_PRIVATE_TARGETS"),
+		ShowSecrets:      r.boolean("SHOW_SETTING_SECRETS"),
 	}
 	return c, errors.Join(r.faults...)
 }

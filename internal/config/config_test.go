@@ -21,7 +21,7 @@ var noPassword = cmpopts.IgnoreFields(config.Config{}, "AdminPass")
 
 func TestPresets(t *testing.T) {
 	c, err := read(nil)
-	want := config.Config{ProxyTimeout: 10 * time.Minute, MaxBody: 32 << 20, CORSOrigins: []string{"*"}, Retention: 90 * 24 * time.Hour}
+	want := config.Config{ProxyTimeout: 10 * time.Minute, MaxBody: 32 << 20, CORSOrigins: []string{"*"}, Retention: 90 * 24 * time.Hour, AuditRetention: 400 * 24 * time.Hour}
 	if diff := cmp.Diff(want, c, noPassword); diff != "" || err != nil || !c.AdminPass.Empty() {
 		t.Errorf("%v, (-want +got)\n%s", err, diff)
 	}
@@ -32,9 +32,11 @@ func TestRead(t *testing.T) {
 		"GATEWAY_TABLE": "g", "USAGE_TABLE": "u", "KMS_KEY_ID": "k", "PROXY_TIMEOUT": "90s", "MAX_BODY_BYTES": "1024",
 		"LOGGING_LEVEL": "WARN", "CORS_ALLOWED_ORIGINS": " https://a.example, ,https://b.example ", "REMOVE_USER_AGENT": "true",
 		"EVENT_RETENTION_DAYS": "0", "METRICS_NAMESPACE": "Tollgate", "ADMIN_PASS": "secret-pass",
+		"ADMIN_CORS_ALLOWED_ORIGINS": "https://console.example", "AUDIT_RETENTION_DAYS": "30", "ALLOW_PRIVATE_TARGETS": "true", "SHOW_SETTING_SECRETS": "true",
 	})
 	want := config.Config{GatewayTable: "g", UsageTable: "u", KMSKeyID: "k", ProxyTimeout: 90 * time.Second, MaxBody: 1024,
-		Level: slog.LevelWarn, CORSOrigins: []string{"https://a.example", "https://b.example"}, RemoveUserAgent: true, MetricsNamespace: "Tollgate"}
+		Level: slog.LevelWarn, CORSOrigins: []string{"https://a.example", "https://b.example"}, RemoveUserAgent: true, MetricsNamespace: "Tollgate",
+		AdminCORSOrigins: []string{"https://console.example"}, AuditRetention: 30 * 24 * time.Hour, AllowPrivate: true, ShowSecrets: true}
 	if diff := cmp.Diff(want, c, noPassword); diff != "" || err != nil || c.AdminPass.Reveal() != "secret-pass" {
 		t.Errorf("%v, (-want +got)\n%s", err, diff)
 	}
