@@ -35,7 +35,30 @@ func (a *api) createUser(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, stored(err, "the user")
 	}
+	if err := a.touchNamesakes(r.Context(), &u); err != nil {
+		return nil, err
+	}
 	return created(a.users(), u.ID, showUser(&u)), nil
+}
+
+// touchNamesakes gives the other users of the same user id a new version. The
+// proxy remembers the users that it found for an id by their versions: without this
+// it would not look for one more.
+func (a *api) touchNamesakes(ctx context.Context, u *gateway.User) error {
+	same, err := a.users().In(ctx, u.UserID)
+	if err != nil {
+		return stored(err, "the user")
+	}
+	for i := range same {
+		if same[i].ID == u.ID {
+			continue
+		}
+		_, _, err := a.users().Update(ctx, same[i].ID, func(*gateway.User, int64) error { return nil })
+		if err := present(err); err != nil {
+			return stored(err, "the user")
+		}
+	}
+	return nil
 }
 
 // soleUser refuses a user whom a call could mistake for another: of two with one
@@ -208,7 +231,14 @@ func (a *api) changeUser(r *http.Request, find func() (id string, err error)) (a
 			return nil, err
 		}
 	}
-	return patchedID(r, a.users(), id, "user", showUser, func(u *gateway.User) error {
-		return b.change(u, a.now().UTC(), spent)
+	var changed gateway.User
+	answer, err := patchedID(r, a.users(), id, "user", showUser, func(u *gateway.User) error {
+		err := b.change(u, a.now().UTC(), spent)
+		changed = *u
+		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return answer, a.touchNamesakes(ctx, &changed)
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/netip"
+	"syscall"
 	"time"
 
 	"tollgate/internal/gateway"
@@ -17,7 +19,7 @@ import (
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, Control: refuseCredentialService}).DialContext,
 		TLSHandshakeTimeout:   5 * time.Second,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConns:          2048,
@@ -30,6 +32,26 @@ func NewTransport() *http.Transport {
 		ReadBufferSize:         16 << 10,
 	}
 }
+
+// credentialServiceV6 is where EC2 has its credential service in IPv6.
+var credentialServiceV6 = netip.MustParseAddr("fd00:ec2::254")
+
+// refuseCredentialService keeps connections from the link-local addresses where
+// clouds hand out a machine's own credentials, whatever name led there: the admin
+// API refuses such URLs, but a name may come to mean something else later.
+func refuseCredentialService(_, address string, _ syscall.RawConn) error {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil // not an IP address: a socket of another kind
+	}
+	addr := at.Addr().Unmap().WithZone("")
+	if addr.IsLinkLocalUnicast() || addr == credentialServiceV6 {
+		return errLinkLocal
+	}
+	return nil
+}
+
+var errLinkLocal = errors.New("proxy: link-local addresses are not called")
 
 // dispatch sends the call and waits for the head of its answer, so that the
 // provider's own status reaches the caller.

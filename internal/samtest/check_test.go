@@ -39,6 +39,8 @@ type properties struct {
 	}
 	// Role
 	Policies []struct{ PolicyDocument policy }
+	// ManagedPolicy
+	PolicyDocument policy
 	// Table
 	AttributeDefinitions             []struct{ AttributeName, AttributeType string }
 	KeySchema                        []keyElement
@@ -72,11 +74,28 @@ type method struct {
 	} `json:"x-amazon-apigateway-integration"`
 }
 
-type policy struct {
-	Statement []struct {
-		Sid    string
-		Action oneOrMore
+type policy struct{ Statement []statement }
+
+type statement struct {
+	Sid      string
+	Action   oneOrMore
+	Resource any
+}
+
+// UnmarshalJSON reads a statement that depends on a condition as it is when the
+// condition holds.
+func (s *statement) UnmarshalJSON(text []byte) error {
+	var conditional struct {
+		If []json.RawMessage `json:"Fn::If"`
 	}
+	if err := json.Unmarshal(text, &conditional); err != nil {
+		return err
+	}
+	if len(conditional.If) == 3 {
+		text = conditional.If[1]
+	}
+	type plain statement
+	return json.Unmarshal(text, (*plain)(s))
 }
 
 // oneOrMore is a string or a list of strings, as policies have them.
@@ -230,6 +249,9 @@ func (t *template) checkRoles() error {
 			"Gateway":         "BatchGetItem DeleteItem GetItem PutItem Query UpdateItem",
 			"Usage":           "GetItem PutItem",
 			"OpenCredentials": "Decrypt",
+			// Only with parameters that say so.
+			"CallBedrock":        "CountTokens InvokeModel InvokeModelWithResponseStream",
+			"AssumeBedrockRoles": "AssumeRole",
 		},
 		"AdminFunctionRole": {
 			"Tables":          "BatchGetItem ConditionCheckItem DeleteItem GetItem PutItem UpdateItem",

@@ -37,8 +37,8 @@ func TestEnvironment(t *testing.T) {
 	if err := c.RequireAWS(); err != nil {
 		t.Error(err)
 	}
-	if len(set) != 9 {
-		t.Errorf("the template sets %d variables, want 9: %v", len(set), set)
+	if len(set) != 11 {
+		t.Errorf("the template sets %d variables, want 11: %v", len(set), set)
 	}
 	for name := range set {
 		if !slices.Contains(read, name) {
