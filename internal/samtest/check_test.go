@@ -125,7 +125,7 @@ func check(text []byte) error {
 		return err
 	}
 	return errors.Join(
-		t.checkProxyAPI(), t.checkAdminAPI(), t.checkFunctions(), t.checkRoles(), t.checkTables(), t.checkStream())
+		t.checkProxyAPI(), t.checkAdminAPI(), t.checkFunctions(), t.checkRoles(), t.checkManagedPolicies(), t.checkTables(), t.checkStream())
 }
 
 func (t *template) checkProxyAPI() error {

@@ -70,6 +70,8 @@ func TestCheckFindsFaults(t *testing.T) {
 		{"media type", `BinaryMediaTypes: ["*~1*"]`, `BinaryMediaTypes: ["image~1png"]`, "as bytes instead of */*"},
 		{"error body", `"code":"rate_limit_exceeded"}`, `"code":""}`, "gateway response THROTTLED: the body lacks a member"},
 		{"right to encrypt", "Action: kms:Decrypt", "Action: kms:*", "ProxyFunctionRole allows"},
+		{"a reader that writes", "${Stage}/POST/api/v2/*", "${Stage}/POST/api/*", "AdminReadOnlyPolicy permits POST /api/users"},
+		{"an operator that cannot", "${Stage}/PATCH/api/*", "${Stage}/HEAD/api/*", "AdminOperatorPolicy does not permit PATCH"},
 		{"filter", `[{"prefix":"E#"}]`, `[{"prefix":"T#"}]`, "the stream's filter"},
 		{"whole batches", "[ReportBatchItemFailures]", "[]", "takes its whole batch with it"},
 		{"no queue for failures", "OnFailure: {Type: SQS, Destination: !GetAtt RollupFailures.Arn}", "OnFailure: {Type: SQS, Destination: !GetAtt UsageTable.Arn}", "what cannot be folded goes to"},
