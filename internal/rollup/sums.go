@@ -23,21 +23,32 @@ type Sums struct {
 
 // Of is the sums of one event.
 func Of(e *gateway.Event) Sums {
-	s := Sums{
-		Requests: 1, Cost: e.Cost, Tokens: e.Tokens, LatencyMS: e.LatencyMS, FirstMS: e.FirstMS,
-		Usage:   e.Usage,
-		Latency: Histogram{bucket(e.LatencyMS): 1},
-	}
+	var s Sums
+	s.addEvent(e)
+	return s
+}
+
+// addEvent counts one event.
+func (s *Sums) addEvent(e *gateway.Event) {
+	s.Requests++
 	if e.Status == 200 {
-		s.Successes = 1
+		s.Successes++
 	}
 	if e.FirstMS > 0 {
-		s.Firsts = 1
+		s.Firsts++
 	}
 	if e.Basis == gateway.BasisEstimated || e.Basis == gateway.BasisReserved {
-		s.Estimated = 1
+		s.Estimated++
 	}
-	return s
+	s.Cost += e.Cost
+	s.Tokens += e.Tokens
+	s.LatencyMS += e.LatencyMS
+	s.FirstMS += e.FirstMS
+	s.Usage = addMap(s.Usage, e.Usage, 1)
+	if s.Latency == nil {
+		s.Latency = make(Histogram)
+	}
+	s.Latency[bucket(e.LatencyMS)]++
 }
 
 // Add adds o.

@@ -65,6 +65,9 @@ type eventRecord struct {
 	key      []byte
 	json     []byte
 	pointers []indexed
+
+	event   gateway.Event // without bodies
+	written bool          // by the last attempt at a transaction
 }
 
 type indexed struct{ bucket, key []byte }
@@ -75,7 +78,9 @@ func newRecord(e *gateway.Event) (*eventRecord, error) {
 		return nil, broken("event "+e.ID, err)
 	}
 	key := eventKey(e)
-	return &eventRecord{key: key, json: b, pointers: pointers(e, key)}, nil
+	r := &eventRecord{key: key, json: b, pointers: pointers(e, key), event: *e}
+	r.event.Request, r.event.Response, r.event.Metadata = nil, nil, nil
+	return r, nil
 }
 
 func pointers(e *gateway.Event, key []byte) []indexed {
@@ -110,6 +115,7 @@ func (t *txn) putEvent(r *eventRecord, cutoff time.Time) error {
 	if err := t.put(bucketUnfolded, r.key, nil); err != nil {
 		return err
 	}
+	r.written = true
 	for _, p := range r.pointers {
 		if err := t.put(p.bucket, p.key, nil); err != nil {
 			return err
@@ -127,13 +133,15 @@ func (s *Store) Record(ctx context.Context, e gateway.Event) error {
 	if err != nil {
 		return err
 	}
-	defer s.wakeFolder()
-	return s.write(ctx, func(t *txn) error {
+	err = s.write(ctx, func(t *txn) error {
+		rec.written = false
 		if t.get(bucketEvents, rec.key) != nil {
 			return nil
 		}
 		return t.putEvent(rec, s.cutoff())
 	})
+	s.wrote(rec, err)
+	return err
 }
 
 var errNoSubject = &gateway.Error{

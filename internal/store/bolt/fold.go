@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,9 +18,13 @@ import (
 
 // A fold ends at either number, so that calls do not wait long for its commit.
 const (
-	foldEvents = 2000
-	foldCells  = 400
+	foldEvents = 1000
+	foldGroups = 40 // each of some ten sums
 )
+
+// freshMost bounds the events that are kept in memory until they are folded, which
+// saves reading them again.
+const freshMost = 20_000
 
 // folder folds in the background, some time after a write.
 type folder struct {
@@ -28,6 +33,37 @@ type folder struct {
 	armed  atomic.Bool
 	timer  *time.Timer
 	closed atomic.Bool
+
+	freshMu sync.Mutex
+	fresh   map[string]gateway.Event // by event key; without bodies
+}
+
+// keep remembers an event that was written just now.
+func (f *folder) keep(r *eventRecord) {
+	f.freshMu.Lock()
+	defer f.freshMu.Unlock()
+	if f.fresh == nil {
+		f.fresh = make(map[string]gateway.Event)
+	}
+	if f.every > 0 && len(f.fresh) < freshMost {
+		f.fresh[string(r.key)] = r.event
+	}
+}
+
+// forget drops what was folded before it was remembered.
+func (f *folder) forget() {
+	f.freshMu.Lock()
+	defer f.freshMu.Unlock()
+	clear(f.fresh)
+}
+
+// take is a remembered event, which is forgotten.
+func (f *folder) take(key []byte) (gateway.Event, bool) {
+	f.freshMu.Lock()
+	defer f.freshMu.Unlock()
+	e, ok := f.fresh[string(key)]
+	delete(f.fresh, string(key))
+	return e, ok
 }
 
 func (s *Store) startFolder(every time.Duration) {
@@ -43,6 +79,14 @@ func (s *Store) wakeFolder() {
 	if f.every > 0 && !f.closed.Load() && !f.armed.Swap(true) {
 		f.timer.Reset(f.every)
 	}
+}
+
+// wrote is told of each write of an event, and its error.
+func (s *Store) wrote(r *eventRecord, err error) {
+	if err == nil && r.written {
+		s.folder.keep(r)
+	}
+	s.wakeFolder() // also after an error: it may be on disk all the same
 }
 
 // foldQuietly has nobody to tell of an error: what failed waits for the next time.
@@ -74,10 +118,15 @@ func (s *Store) foldWaiting(ctx context.Context) (folded int, err error) {
 	s.folder.mu.Lock()
 	defer s.folder.mu.Unlock()
 	for {
-		b := batch{table: make(rollup.Table), ids: make(map[string]string)}
-		if err := s.view(ctx, b.read); err != nil || len(b.keys) == 0 {
+		b := batch{fresh: s.folder.take, ids: make(map[string]string)}
+		if err := s.view(ctx, b.read); err != nil {
 			return folded, err
 		}
+		if len(b.keys) == 0 {
+			s.folder.forget()
+			return folded, nil
+		}
+		b.table = b.folder.Table()
 		if err := s.write(ctx, b.write); err != nil {
 			return folded, err
 		}
@@ -87,32 +136,42 @@ func (s *Store) foldWaiting(ctx context.Context) (folded int, err error) {
 
 // batch is events on their way into the sums.
 type batch struct {
-	keys  [][]byte          // of events
-	table rollup.Table      // what they add
-	ids   map[string]string // what they add to bucketIDs
+	fresh  func(key []byte) (gateway.Event, bool)
+	keys   [][]byte // of events
+	folder rollup.Folder
+	table  rollup.Table      // what they add
+	ids    map[string]string // what they add to bucketIDs
 }
 
 // read takes what waits, oldest keys of events first, up to the bounds of a fold.
 func (b *batch) read(t *txn) error {
 	cursor := t.tx.Bucket(bucketUnfolded).Cursor()
-	for k, _ := cursor.First(); k != nil && len(b.keys) < foldEvents && len(b.table) < foldCells; k, _ = cursor.Next() {
+	for k, _ := cursor.First(); k != nil && len(b.keys) < foldEvents && b.folder.Groups() < foldGroups; k, _ = cursor.Next() {
 		b.keys = append(b.keys, slices.Clone(k))
-		v := t.get(bucketEvents, k)
-		if v == nil {
-			continue // past its retention before it was counted
-		}
-		var e gateway.Event
-		if err := json.Unmarshal(v, &e); err != nil {
-			return broken("event", err)
-		}
-		b.table.Add(&e)
-		for kind, id := range map[byte]string{idsOfUsers: e.UserID, idsOfCustoms: e.CustomID} {
-			if id != "" {
-				b.ids[string(idKey(e.KeyID, kind, id))] = id
+		e, fresh := b.fresh(k)
+		if !fresh {
+			v := t.get(bucketEvents, k)
+			if v == nil {
+				continue // past its retention before it was counted
+			}
+			if err := json.Unmarshal(v, &e); err != nil {
+				return broken("event", err)
 			}
 		}
+		b.folder.Add(&e)
+		b.noteIDs(&e)
 	}
 	return nil
+}
+
+// noteIDs notes the user and custom id of an event.
+func (b *batch) noteIDs(e *gateway.Event) {
+	if e.UserID != "" {
+		b.ids[string(idKey(e.KeyID, idsOfUsers, e.UserID))] = e.UserID
+	}
+	if id := strings.ToValidUTF8(e.CustomID, "\uFFFD"); id != "" { // as the event's JSON has it
+		b.ids[string(idKey(e.KeyID, idsOfCustoms, id))] = id
+	}
 }
 
 // write may run more than once, so it changes nothing of b.

@@ -123,13 +123,15 @@ func (s *Store) Settle(ctx context.Context, v *limit.Settlement) error {
 	if err != nil {
 		return err
 	}
-	defer s.wakeFolder()
 	w := newWrite(ctx, func(t *txn) error { return t.settle(*v, rec, s.now(), s.cutoff()) })
 	w.patient = true
-	return s.commitWrite(w)
+	err = s.commitWrite(w)
+	s.wrote(rec, err)
+	return err
 }
 
 func (t *txn) settle(v limit.Settlement, rec *eventRecord, now, cutoff time.Time) error {
+	rec.written = false
 	written, err := t.event(rec.key)
 	switch {
 	case err == nil:
