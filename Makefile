@@ -3,6 +3,7 @@
 # make test   the tests; with npm there, also the DynamoDB store against an emulator
 # make check  format, vet, staticcheck, govulncheck
 # make e2e    the official SDKs through the real binaries (make e2e-deps first)
+# make openapi  the admin API against its OpenAPI document, by a fuzzer
 # make sam    the template: lint, build, and the check that it streams
 # make bench  what the gateway adds to a call
 # make deploy build and deploy to AWS
@@ -107,6 +108,20 @@ tools/sdk/node_modules: tools/sdk/package-lock.json
 $(SDK_ENV)/installed: tools/sdk/requirements.txt
 	python3 -m venv $(SDK_ENV)
 	$(SDK_ENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+# openapi: the OpenAPI document against the admin API, by a fuzzer made from it.
+# Needs Python 3.10 or later.
+
+OPENAPI_ENV = .build/openapi
+
+.PHONY: openapi
+openapi: bin/tollgate $(OPENAPI_ENV)/installed
+	$(OPENAPI_ENV)/bin/python tools/openapi/fuzz.py bin/tollgate internal/openapi/openapi.json
+
+$(OPENAPI_ENV)/installed: tools/openapi/requirements.txt
+	python3 -m venv $(OPENAPI_ENV)
+	$(OPENAPI_ENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 .build:

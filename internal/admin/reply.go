@@ -60,6 +60,12 @@ func unchanged(r *http.Request, version int64) error {
 			return nil
 		}
 	}
+	return outdated()
+}
+
+// outdated refuses a request that is for another version than there is, or for one
+// where there is none.
+func outdated() error {
 	return worded{label{"/errors/precondition-failed", "the record was changed meanwhile"},
 		&gateway.Error{Kind: gateway.Outdated, Message: "If-Match does not name the present version: read the record again"}}
 }

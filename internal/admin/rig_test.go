@@ -20,6 +20,7 @@ type rig struct {
 	box   *glassBox
 	now   time.Time
 	log   strings.Builder
+	keys  admin.KeyStore // what the handler was given
 	http.Handler
 }
 
@@ -39,6 +40,7 @@ func newRigWith(t *testing.T, change func(*admin.Config)) *rig {
 		Log: slog.New(slog.NewTextHandler(&r.log, nil)),
 	}
 	change(&c)
+	r.keys = c.Store
 	r.Handler = admin.New(c)
 	return r
 }
@@ -56,6 +58,7 @@ func (r *rig) call(method, path, body string, header ...string) *httptest.Respon
 	if w.Header().Get("X-Request-Id") == "" {
 		r.t.Errorf("%s %s: answer without a request id", method, path)
 	}
+	checkDocument(r.t, req, w)
 	return w
 }
 

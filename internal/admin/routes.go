@@ -30,8 +30,10 @@ type wording struct {
 type label struct{ Type, Title string }
 
 const (
+	openapiPath  = "/api/openapi.json"
 	keysPath     = "/api/key-management/keys"
 	keyPath      = "/api/key-management/keys/:id"
+	rotatePath   = keyPath + "/rotate"
 	settingsPath = "/api/provider-settings"
 	settingPath  = "/api/provider-settings/:id"
 )
@@ -44,6 +46,7 @@ var (
 
 var routes = []route{
 	{"GET", "/api/health", (*api).health, wording{}},
+	{"GET", openapiPath, (*api).openapi, wording{}},
 	{"GET", "/api/ready", (*api).ready, wording{
 		failed: label{"/errors/not-ready", "not ready"}}},
 
@@ -65,6 +68,10 @@ var routes = []route{
 		failed:  label{"/errors/key-manager", "update key error"}}},
 	{"DELETE", keyPath, (*api).deleteKey, wording{
 		failed: label{"/errors/key-manager", "key deletion error"}}},
+	{"POST", rotatePath, (*api).rotateKey, wording{
+		invalid: keyInvalid,
+		missing: label{"/errors/not-found", "key is not found"},
+		failed:  label{"/errors/key-manager", "key rotation error"}}},
 
 	{"PUT", settingsPath, (*api).createSetting, wording{
 		invalid: settingInvalid,

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"tollgate/internal/gateway"
+	"tollgate/internal/openapi"
 	"tollgate/internal/web"
 )
 
@@ -49,7 +50,7 @@ func (a *api) run(rt *route, r *http.Request, requestID string) (answer reply, e
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	if rt.pattern != "/api/health" {
+	if rt.pattern != "/api/health" && rt.pattern != openapiPath {
 		who, err := a.admit(rt, r)
 		if err != nil {
 			return reply{}, err
@@ -195,6 +196,9 @@ func stored(err error, what string) error {
 }
 
 func (a *api) health(*http.Request) (any, error) { return nil, nil }
+
+// openapi asks for no password: the document holds nothing of this gateway's own.
+func (a *api) openapi(*http.Request) (any, error) { return json.RawMessage(openapi.Document), nil }
 
 // ready reports whether the store answers. Health does not ask it, so that a
 // process is not restarted for the store's sake.

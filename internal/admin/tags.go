@@ -70,7 +70,7 @@ func (a *api) replaceTag(r *http.Request, name string, limits []gateway.Limit) (
 		return answer, err
 	}
 	if hasPrecondition(r) {
-		return nil, unchanged(r, 0)
+		return nil, outdated() // not even * means a record that is not there
 	}
 	t := gateway.Tag{Name: name, CreatedAt: now, UpdatedAt: now, Limits: limits}
 	if err := a.tags().Create(r.Context(), &t, nil); err != nil {

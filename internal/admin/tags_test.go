@@ -35,3 +35,15 @@ func TestTags(t *testing.T) {
 		r.refused(400, `there is no member "limit"`, "PUT", path, `{"limit":[]}`)
 	})
 }
+
+// A condition on a tag that is not there can not hold, whatever it names.
+func TestTagPrecondition(t *testing.T) {
+	r := newRig(t)
+	for _, version := range []string{"*", `"0"`, `"1"`} {
+		w := r.call("PUT", TG+"new", `{"limits":[{"measure":"cost","per":"mo","max":5}]}`, "If-Match: "+version)
+		if w.Code != 412 {
+			t.Errorf("If-Match %s: %d %s", version, w.Code, w.Body)
+		}
+	}
+	r.refused(404, "tag is not found", "GET", TG+"new", "")
+}

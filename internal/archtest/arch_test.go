@@ -31,6 +31,7 @@ var rooms = map[string]room{
 	"internal/record":      {"gateway", "", "it gives stored records their types; where they are stored is not its business"},
 	"internal/limit":       {"gateway", "", "whether a call may pass is decided purely, or it could not be tested against both stores"},
 	"internal/price":       {"gateway", "", "prices are arithmetic on a table"},
+	"internal/policy":      {"gateway", "", "rules are applied to texts, wherever they come from and whatever becomes of them"},
 	"internal/provider":    {"eventstream gateway", "github.com/tidwall/", "a vendor answers questions about bytes; it neither prices nor limits nor sends"},
 	"internal/rollup":      {"gateway", "", "sums are arithmetic on events; where either is kept is not its business"},
 	"internal/secret":      {"", "", "the fewer can touch a secret the better"},
@@ -44,9 +45,9 @@ var rooms = map[string]room{
 	"internal/awsauth":     {"gateway provider", "github.com/aws/", "it signs what a vendor says is to be signed, and is handed to the proxy by main"},
 	"internal/fakeai":      {"", "", "a stand-in for a provider must not agree with our own reading of one"},
 
-	"internal/proxy": {"afterwork gateway limit price provider record secret telemetry tokenize web", "github.com/tidwall/gjson github.com/tidwall/sjson github.com/google/uuid golang.org/x/sync/",
+	"internal/proxy": {"afterwork gateway limit policy price provider record secret telemetry tokenize web", "github.com/tidwall/gjson github.com/tidwall/sjson github.com/google/uuid golang.org/x/sync/",
 		"the request path states what it needs of a store as an interface; which store that is, is decided by main"},
-	"internal/admin": {"gateway limit price price/stored record rollup secret web", "github.com/google/uuid",
+	"internal/admin": {"gateway limit openapi price price/stored record rollup secret web", "github.com/google/uuid",
 		"the admin API states what it needs of a store as an interface, and shares no types with the wire of the proxy"},
 
 	"internal/store/bolt":      {"gateway limit record rollup", "go.etcd.io/bbolt", "a store keeps records and the contract of limit.Ledger; rules are not its business"},
@@ -59,6 +60,9 @@ var rooms = map[string]room{
 	"cmd/tollgate":  {"*", "github.com/spf13/cobra", "main packages wire the rooms together; the cloud is behind the stores"},
 	"internal/e2e":  {"*", "*", "it tests the whole from outside"},
 	"internal/e2e/": {"afterwork lambdahttp", "github.com/aws/ github.com/google/uuid", "the Lambda stand-in must not agree with our own reading of Lambda by sharing it"},
+
+	"internal/openapi":             {"", "", "the document is a text: what reads it are tests and tools"},
+	"internal/openapi/openapitest": {"openapi", "github.com/santhosh-tekuri/jsonschema/", "answers are held against the document without knowing the types that wrote them"},
 
 	"internal/adminclient":       {"", "github.com/aws/aws-sdk-go-v2/", "it calls the admin API from outside and must not agree with it by sharing its types"},
 	"internal/bench":             {"fakeai", "", "measured is the built program, not a part of it"},
