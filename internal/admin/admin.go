@@ -15,8 +15,11 @@
 //   - A key may have "unknownModel": "deny" or "allow"; "" is the default rule.
 //   - "ttl" takes days ("2d", "1d12h") and can be changed by PATCH; it counts from
 //     createdAt. "policyId": "" removes the policy.
+//   - POST /api/key-management/keys/:id/rotate {"overlap"} gives a key a new secret,
+//     which the answer shows once; those before it work until the overlap is over.
 //   - GET /api/key-management/keys/:id, DELETE /api/provider-settings/:id (409 while
 //     keys use it) and GET /api/ready, which is 503 while the store does not answer.
+//   - GET /api/openapi.json is the description of the API for tools, without a password.
 //   - GET /api/provider-settings?all=true lists all settings; provider and name (part
 //     of it, any case) filter, limit and offset page.
 //   - GET and DELETE of one user, custom provider and policy, PATCH of a route. What
@@ -62,7 +65,8 @@ type KeyStore interface {
 	CreateKey(ctx context.Context, k gateway.Key) error
 
 	// UpdateKey changes a key atomically. change may run several times, each
-	// time on the current record; its error aborts and nothing is written.
+	// time on the current record; its error aborts and nothing is written. It fails
+	// with gateway.ErrExists if the key gets a secret that some key has.
 	UpdateKey(ctx context.Context, id string, change func(*gateway.Key) error) (gateway.Key, error)
 
 	DeleteKey(ctx context.Context, id string) error // no error if absent
@@ -144,6 +148,7 @@ func New(c Config) http.Handler {
 	if a.now == nil {
 		a.now = time.Now
 	}
+	a.bodies = secret.NewEnvelope(c.Box, a.now)
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -162,6 +167,7 @@ func New(c Config) http.Handler {
 type api struct {
 	store     Store
 	box       secret.Box
+	bodies    *secret.Envelope // of events
 	now       func() time.Time
 	log       *slog.Logger
 	guard     *guard

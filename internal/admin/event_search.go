@@ -51,6 +51,9 @@ func (a *api) searchEvents(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, stored(err, "events")
 	}
+	if err := a.openBodies(r.Context(), found.Events); err != nil {
+		return nil, err
+	}
 	answer := eventSearchAnswer{Events: make([]eventAnswer, 0, len(found.Events)), Count: found.Count, Cursor: found.Cursor}
 	for i := range found.Events {
 		answer.Events = append(answer.Events, showEvent(&found.Events[i]))

@@ -47,6 +47,17 @@ type eventAnswer struct {
 	Refused       string           `json:"refused,omitempty"` // code of the refusal
 	Truncated     bool             `json:"truncated,omitempty"`
 	Expired       bool             `json:"expired,omitempty"` // its end was never heard of
+
+	Scope          string             `json:"scope,omitempty"`     // whose limit refused
+	CostParts      map[string]float64 `json:"costParts,omitempty"` // USD by class
+	Unpriced       []string           `json:"unpriced,omitempty"`  // classes that had no price
+	Tier           string             `json:"tier,omitempty"`      // service tier as answered
+	Retries        int                `json:"retries,omitempty"`   // sent before, as the client's SDK says
+	Stream         bool               `json:"stream,omitempty"`
+	Endpoint       string             `json:"endpoint,omitempty"` // registered pattern
+	SettingID      string             `json:"settingId,omitempty"`
+	UpstreamStatus int                `json:"upstreamStatus,omitempty"` // the provider's, when it differs
+	OutputCap      int64              `json:"outputCap,omitempty"`      // tokens, when it was lowered to what a limit left
 }
 
 func showEvent(e *gateway.Event) eventAnswer {
@@ -63,7 +74,21 @@ func showEvent(e *gateway.Event) eventAnswer {
 		Usage: e.Usage, Basis: string(e.Basis), PriceVersion: e.Price,
 		ServedModel: e.Served, FirstByteInMs: e.FirstMS,
 		Refused: e.Refused, Truncated: e.Truncated, Expired: e.Expired,
+
+		Scope: e.Scope, CostParts: showParts(e.Parts), Unpriced: e.Unpriced, Tier: e.Tier, Retries: e.Retry,
+		Stream: e.Stream, Endpoint: e.Endpoint, SettingID: e.SettingID, UpstreamStatus: e.UpstreamS, OutputCap: e.CapTokens,
 	}
+}
+
+func showParts(parts map[string]gateway.NanoUSD) map[string]float64 {
+	if len(parts) == 0 {
+		return nil
+	}
+	usd := make(map[string]float64, len(parts))
+	for class, n := range parts {
+		usd[class] = n.USD()
+	}
+	return usd
 }
 
 // ended is when the call ended, which is the time that is shown and asked for.
@@ -109,6 +134,9 @@ func (a *api) listEvents(r *http.Request) (any, error) {
 	events, err := a.store.Events(r.Context(), f)
 	if err != nil {
 		return nil, stored(err, "events")
+	}
+	if err := a.openBodies(r.Context(), events); err != nil {
+		return nil, err
 	}
 	return showEvents(events, span), nil
 }

@@ -61,7 +61,7 @@ func (r *rig) start(ctx context.Context, o options) error {
 		return err
 	}
 	proxyURL, pid, err := r.run(ctx, regexp.MustCompile(`^ *proxy +(http://\S+)`), o.tollgate,
-		"local", "-admin-addr", r.freeAddr(), "-proxy-addr", "127.0.0.1:0", "-data", filepath.Join(r.dir, "data"))
+		"local", "--admin-addr", r.freeAddr(), "--proxy-addr", "127.0.0.1:0", "--data", filepath.Join(r.dir, "data"))
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,9 @@ type Event struct {
 	Action    string `json:"action,omitempty"`
 	Metadata  []byte `json:"metadata,omitempty"` // JSON
 
+	// Retry is how often the client had sent the call before, as its SDK says.
+	Retry int `json:"retry,omitempty"`
+
 	Status    int   `json:"status"`              // sent to the caller; 0 if unknown (Expired)
 	LatencyMS int64 `json:"ms,omitempty"`        // receipt to last byte
 	FirstMS   int64 `json:"firstMs,omitempty"`   // receipt to first byte of the answer's body
@@ -49,9 +52,12 @@ type Event struct {
 	Reasoning int64            `json:"reasoning,omitempty"`
 	Tokens    int64            `json:"tokens,omitempty"` // charged to token limits
 	Cost      NanoUSD          `json:"cost,omitempty"`   // charged
-	Basis     Basis            `json:"basis,omitempty"`
-	Unpriced  []string         `json:"unpriced,omitempty"` // classes that had no price
-	Price     string           `json:"price,omitempty"`    // version of the price table, with "+costMap"
+	// Parts of Cost by class name, PerRequest for a fee of the call; they add
+	// up to it. Only where Cost was computed from Usage.
+	Parts    map[string]NanoUSD `json:"parts,omitempty"`
+	Basis    Basis              `json:"basis,omitempty"`
+	Unpriced []string           `json:"unpriced,omitempty"` // classes that had no price
+	Price    string             `json:"price,omitempty"`    // version of the price table, with "+costMap"
 
 	Refused   string `json:"refused,omitempty"`   // code of the refusal, or of the failure
 	Scope     string `json:"scope,omitempty"`     // whose limit or rule refused: "key", "user:" and the user's record id, or "tag:" and its name
@@ -60,6 +66,10 @@ type Event struct {
 
 	Request  []byte `json:"request,omitempty"`  // only with Key.LogRequest, bounded
 	Response []byte `json:"response,omitempty"` // only with Key.LogResponse, bounded
+
+	// Sealed: Request and Response are sealed by secret.Envelope, for
+	// RequestPurpose and ResponsePurpose.
+	Sealed bool `json:"sealed,omitempty"`
 }
 
 // SetUsage stores u by class name.
@@ -101,3 +111,8 @@ type EventFilter struct {
 // ErrTooManyEvents is the answer to a filter whose events are more than its Most.
 var ErrTooManyEvents = &Error{Kind: Invalid, Code: "too_many_events",
 	Message: "This takes more events than are read for one answer: choose a shorter time, or name fewer keys."}
+
+// RequestPurpose and ResponsePurpose bind sealed bodies to their event: what is
+// copied to another event does not open.
+func (e *Event) RequestPurpose() string  { return e.ID + "/request" }
+func (e *Event) ResponsePurpose() string { return e.ID + "/response" }

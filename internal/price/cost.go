@@ -32,6 +32,39 @@ func (m *Model) Cost(u gateway.Usage, tier string) (gateway.NanoUSD, []gateway.C
 	return total(tokens, others.plus(m.fee()), m.served(tier)), unpriced
 }
 
+// Parts tells Cost by class name, a fee for the call under gateway.PerRequest. Each part
+// is what its class adds to the rounded sum of those before it, so that the parts
+// add up to Cost.
+func (m *Model) Parts(u gateway.Usage, tier string) map[string]gateway.NanoUSD {
+	list := m.ratesFor(promptTokens(&u))
+	f := m.served(tier)
+	parts := make(map[string]gateway.NanoUSD, 4)
+	var tokens, others wide
+	var before gateway.NanoUSD
+	add := func(name string) {
+		after := total(tokens, others, f)
+		if after != before {
+			parts[name] = after - before
+		}
+		before = after
+	}
+	for i, n := range u.Counts {
+		c := gateway.Class(i)
+		if n <= 0 || !list[c].Known {
+			continue
+		}
+		if isToken(c) {
+			tokens = tokens.plus(product(n, list[c].Nano))
+		} else {
+			others = others.plus(product(n, list[c].Nano))
+		}
+		add(c.String())
+	}
+	others = others.plus(m.fee())
+	add(gateway.PerRequest)
+	return parts
+}
+
 // fee is what a call costs whatever it consumes.
 func (m *Model) fee() wide { return product(1, m.request.Nano) }
 

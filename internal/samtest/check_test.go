@@ -249,6 +249,7 @@ func (t *template) checkRoles() error {
 			"Gateway":         "BatchGetItem DeleteItem GetItem PutItem Query UpdateItem",
 			"Usage":           "GetItem PutItem",
 			"OpenCredentials": "Decrypt",
+			"SealBodies":      "Encrypt",
 			// Only with parameters that say so.
 			"CallBedrock":        "CountTokens InvokeModel InvokeModelWithResponseStream",
 			"AssumeBedrockRoles": "AssumeRole",
