@@ -147,6 +147,9 @@ func (x *exchange) renew(ctx context.Context, stale error) error {
 	if err == nil {
 		err = x.identify(ctx)
 	}
+	if err == nil {
+		err = x.enforce()
+	}
 	if err != nil {
 		return err
 	}
@@ -159,7 +162,7 @@ func (x *exchange) renewKey(ctx context.Context) error {
 	if err := x.refresh(ctx, x.server.Now()); err != nil {
 		return err
 	}
-	return x.choose()
+	return x.undefined(ctx, x.choose())
 }
 
 func (x *exchange) renewShares(ctx context.Context, subjects []string) error {

@@ -25,6 +25,8 @@ var (
 		Message: "The API key has been revoked."}
 	errExpired = &gateway.Error{Kind: gateway.Unauthenticated, Code: "api_key_expired",
 		Message: "The API key has expired."}
+	errReplaced = &gateway.Error{Kind: gateway.Unauthenticated, Code: "api_key_expired",
+		Message: "The API key has been replaced by a newer one and has expired."}
 	errPath = &gateway.Error{Kind: gateway.Forbidden, Code: "path_not_allowed",
 		Message: "The API key may not call this path."}
 	errModel = &gateway.Error{Kind: gateway.Forbidden, Code: "model_not_allowed",
@@ -58,7 +60,7 @@ func (x *exchange) authenticate(ctx context.Context) error {
 // authorize decides with the body read: model, and which setting to use; then the
 // rules of the users that the call names.
 func (x *exchange) authorize(ctx context.Context) error {
-	if err := x.decide(ctx); err != nil {
+	if err := x.undefined(ctx, x.decide(ctx)); err != nil {
 		return err
 	}
 	return x.identify(ctx)
@@ -80,7 +82,7 @@ func (x *exchange) decide(ctx context.Context) error {
 
 // refresh reads the key again unless it was read at or after notBefore.
 func (x *exchange) refresh(ctx context.Context, notBefore time.Time) error {
-	e, err := x.server.directory.lookup(ctx, x.entry.key.Hash, notBefore)
+	e, err := x.server.directory.lookup(ctx, x.entry.hash, notBefore)
 	if errors.Is(err, gateway.ErrNotFound) {
 		return errUnknownKey
 	}
@@ -114,6 +116,8 @@ func permit(e *entry, ep *provider.Endpoint, call *provider.Call, now time.Time)
 		return nil, errRevoked
 	case k.Expired(now):
 		return nil, errExpired
+	case !k.Accepts(e.hash, now):
+		return nil, errReplaced
 	}
 	var own []*setting
 	for _, s := range e.settings {

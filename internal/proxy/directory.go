@@ -11,18 +11,21 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"tollgate/internal/gateway"
+	"tollgate/internal/policy"
 	"tollgate/internal/provider"
 	"tollgate/internal/secret"
 )
 
 // entry is a key with its settings, as they were read. It does not change.
 type entry struct {
+	hash     string // of the secret that the callers sent, one of the key's
 	key      gateway.Key
 	limits   []gateway.Limit
 	settings []*setting
 	custom   customProviders
-	tags     []*scope  // of the key's tags, those with limits of their own
-	read     time.Time // before it was read
+	policy   *policy.Policy // nil: the key has none
+	tags     []*scope       // of the key's tags, those with limits of their own
+	read     time.Time      // before it was read
 }
 
 // setting is a provider setting of an entry.
@@ -46,6 +49,7 @@ type directory struct {
 	mu          sync.Mutex
 	entries     map[string]*entry
 	credentials map[sealedID]provider.Credential
+	policies    map[policyVersion]*policy.Policy
 }
 
 // sealedID names one version of a setting's secrets.
@@ -66,7 +70,8 @@ const (
 
 func newDirectory(store Store, box secret.Box, now func() time.Time) *directory {
 	return &directory{store: store, box: box, now: now, native: make(map[string]bool),
-		entries: make(map[string]*entry), credentials: make(map[sealedID]provider.Credential)}
+		entries: make(map[string]*entry), credentials: make(map[sealedID]provider.Credential),
+		policies: make(map[policyVersion]*policy.Policy)}
 }
 
 // lookup returns the entry of a key's hash, from memory unless it was read before
@@ -98,7 +103,7 @@ func (d *directory) lookup(ctx context.Context, hash string, notBefore time.Time
 }
 
 func (d *directory) load(ctx context.Context, hash string) (*entry, error) {
-	e := &entry{read: d.now()}
+	e := &entry{hash: hash, read: d.now()}
 	var err error
 	if e.key, err = d.store.KeyByHash(ctx, hash); err != nil {
 		return nil, err
@@ -116,6 +121,9 @@ func (d *directory) load(ctx context.Context, hash string) (*entry, error) {
 		}
 	}
 	if e.tags, err = readTags(ctx, d.store, e.key.Tags); err != nil {
+		return nil, err
+	}
+	if e.policy, err = d.policyOf(ctx, &e.key); err != nil {
 		return nil, err
 	}
 	e.limits = e.key.AllLimits()
@@ -136,8 +144,8 @@ func (d *directory) load(ctx context.Context, hash string) (*entry, error) {
 func (d *directory) discard(e *entry) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.entries[e.key.Hash] == e {
-		delete(d.entries, e.key.Hash)
+	if d.entries[e.hash] == e {
+		delete(d.entries, e.hash)
 	}
 }
 
@@ -157,8 +165,8 @@ func (d *directory) retag(ctx context.Context, e *entry, subjects []string) (*en
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.entries[e.key.Hash] == e {
-		d.entries[e.key.Hash] = &next
+	if d.entries[e.hash] == e {
+		d.entries[e.hash] = &next
 	}
 	return &next, nil
 }

@@ -35,9 +35,11 @@ type exchange struct {
 	// authenticate, parse, authorize
 	entry   *entry
 	call    *provider.Call
-	body    []byte // as it came
+	body    []byte // as it came, without what the policy masks
 	setting *setting
 	named   *people // the users that the call names; nil before they were looked for
+
+	inspection inspection
 
 	// admit
 	quote    *quote
@@ -79,12 +81,21 @@ func (x *exchange) match(context.Context) error {
 	if rest, ok := strings.CutPrefix(x.r.URL.Path, provider.CustomPrefix); ok {
 		return x.matchCustom(rest)
 	}
+	if strings.HasPrefix(x.r.URL.Path, routesPrefix) {
+		return errRoutes
+	}
 	x.endpoint, x.path, err = x.server.router.Match(x.r.Method, inGoogleForm(x.r, x.r.URL.EscapedPath()))
 	if err == nil && x.endpoint.Dialect == gateway.GoogleDialect {
 		x.takeQueryKey()
 	}
 	return err
 }
+
+// routesPrefix is where failover routes will stand.
+const routesPrefix = "/api/routes/"
+
+var errRoutes = &gateway.Error{Kind: gateway.NotFound, Code: "routes_not_served", NoRetry: true,
+	Message: "Failover routes are stored by the admin API but not served yet. Call the provider's own path instead."}
 
 // requestTimeout is the caller's x-request-timeout, clamped to the server's.
 func (x *exchange) requestTimeout() (time.Duration, error) {

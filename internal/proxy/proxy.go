@@ -30,7 +30,8 @@ type Store interface {
 	limit.Ledger
 	record.Store // custom providers, users and tags are read
 	// KeyByHash and Settings read consistently: what an operator has changed
-	// before the call is seen. KeyByHash returns gateway.ErrNotFound.
+	// before the call is seen. KeyByHash finds a key by each of its secrets, those
+	// that have ended included, and returns gateway.ErrNotFound.
 	KeyByHash(ctx context.Context, hash string) (gateway.Key, error)
 	// Settings returns the settings in the order of ids, unknown ones left out.
 	Settings(ctx context.Context, ids []string) ([]gateway.Setting, error)
@@ -72,6 +73,7 @@ type Server struct {
 	Config
 	router    *provider.Router
 	directory *directory
+	bodies    *secret.Envelope
 	users     *userDirectory
 	served    servedModels
 	patience  time.Duration // how long a caller may take to send, or to take, the next piece
@@ -89,6 +91,7 @@ func New(c Config) *Server {
 		Config:    c,
 		router:    provider.NewRouter(c.Vendors...),
 		directory: newDirectory(c.Store, c.Box, c.Now),
+		bodies:    secret.NewEnvelope(c.Box, c.Now),
 		users:     newUserDirectory(c.Store, c.Now),
 		patience:  30 * time.Second,
 	}
@@ -130,6 +133,7 @@ func (x *exchange) run(ctx context.Context) error {
 		x.authenticate,
 		x.parse,
 		x.authorize,
+		x.inspect,
 		x.admit,
 		x.dispatch,
 		x.relay,

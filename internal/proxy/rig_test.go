@@ -217,7 +217,29 @@ func (r *rig) events(k apiKey) []gateway.Event {
 	list, err := r.db.Events(context.Background(), gateway.EventFilter{KeyIDs: []string{k.ID}})
 	r.must(err)
 	slices.Reverse(list)
+	for i := range list {
+		r.open(&list[i])
+	}
 	return list
+}
+
+// open puts an event's bodies in clear. They must be stored sealed.
+func (r *rig) open(e *gateway.Event) {
+	r.Helper()
+	for _, b := range []struct {
+		body    *[]byte
+		purpose string
+	}{{&e.Request, e.RequestPurpose()}, {&e.Response, e.ResponsePurpose()}} {
+		if len(*b.body) == 0 {
+			continue
+		}
+		if !e.Sealed || json.Valid(*b.body) {
+			r.Errorf("a body is stored in clear: %s", *b.body)
+		}
+		var err error
+		*b.body, err = secret.NewEnvelope(r.box, time.Now).Open(context.Background(), *b.body, b.purpose)
+		r.must(err)
+	}
 }
 
 // event is the key's only event.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"tollgate/internal/gateway"
@@ -36,6 +37,7 @@ func (x *exchange) settle(ctx context.Context) {
 
 	e := x.event()
 	charged := x.chargeSafely(&e)
+	x.sealBodies(ctx, &e)
 	var failure error
 	switch {
 	case x.claim != nil:
@@ -100,6 +102,7 @@ func (x *exchange) event() gateway.Event {
 		Method: x.r.Method, Path: x.r.URL.Path, CustomID: x.customID, Metadata: x.metadata,
 		Status: x.status, LatencyMS: now.Sub(x.start).Milliseconds(), Truncated: x.truncated,
 		Refused: x.code, Scope: x.scope, CapTokens: x.capped, Basis: gateway.BasisNone,
+		Retry: retries(x.r.Header),
 	}
 	if !x.last.IsZero() {
 		e.LatencyMS = x.last.Sub(x.start).Milliseconds()
@@ -124,19 +127,53 @@ func (x *exchange) event() gateway.Event {
 	}
 	if x.entry != nil {
 		e.KeyID, e.Tags, e.PolicyID = x.entry.key.ID, x.entry.key.Tags, x.entry.key.PolicyID
+		e.Action = string(x.inspection.action)
 		x.bodies(&e)
 	}
 	return e
 }
 
+// retries is how often an SDK says that it has sent the call before.
+func retries(h http.Header) int {
+	n, err := strconv.Atoi(h.Get("X-Stainless-Retry-Count"))
+	if err != nil || n < 0 || n > 1000 {
+		return 0
+	}
+	return n
+}
+
 // bodies keeps request and response where the key asks for it.
 func (x *exchange) bodies(e *gateway.Event) {
-	if x.entry.key.LogRequest && len(x.body) > 0 {
+	if x.entry.key.LogRequest && len(x.body) > 0 && x.loggable() {
 		e.Request = stored(x.body, true, json.Valid(x.body))
 	}
 	if x.entry.key.LogResponse && x.meter != nil {
 		answer, whole := x.meter.Answer()
 		e.Response = stored(answer, whole, !x.meter.Texts() && json.Valid(answer))
+	}
+}
+
+// sealBodies seals what is kept of the bodies. What cannot be sealed is not kept:
+// the event itself, which accounting rests on, is.
+func (x *exchange) sealBodies(ctx context.Context, e *gateway.Event) {
+	if e.Request == nil && e.Response == nil {
+		return
+	}
+	e.Sealed = true
+	for _, b := range []struct {
+		body    *[]byte
+		purpose string
+	}{{&e.Request, e.RequestPurpose()}, {&e.Response, e.ResponsePurpose()}} {
+		if *b.body == nil {
+			continue
+		}
+		sealed, err := x.server.bodies.Seal(ctx, *b.body, b.purpose)
+		if err != nil {
+			x.server.Log.Logger.ErrorContext(ctx, "body not kept: it cannot be sealed",
+				"requestId", x.id, "keyId", e.KeyID, "error", err)
+			sealed = nil
+		}
+		*b.body = sealed
 	}
 }
 
@@ -225,7 +262,9 @@ func (x *exchange) price(e *gateway.Event, usage gateway.Usage) {
 		tier = x.call.Bound.Tier
 	}
 	var unpriced []gateway.Class
-	e.Cost, unpriced = model.At(max(usage.Percent, hostPercent(&x.setting.Setting))).Cost(usage, tier)
+	model = model.At(max(usage.Percent, hostPercent(&x.setting.Setting)))
+	e.Cost, unpriced = model.Cost(usage, tier)
+	e.Parts = model.Parts(usage, tier)
 	for _, c := range unpriced {
 		e.Unpriced = append(e.Unpriced, c.String())
 	}

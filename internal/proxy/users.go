@@ -209,7 +209,7 @@ func (x *exchange) identify(ctx context.Context) error {
 		err = x.meet(ctx, x.start)
 	}
 	if isRule(err) {
-		return x.unlessBlocked(ctx, err)
+		return x.unlessBlocked(ctx, err, func() error { return x.meet(ctx, time.Time{}) })
 	}
 	return err
 }
@@ -261,10 +261,11 @@ func admits(s *scope, ep *provider.Endpoint, call *provider.Call, now time.Time)
 	return nil
 }
 
-// unlessBlocked returns the refusal of a user's rule, unless the key's own limits
-// refuse the call: they come first, as with the peer. It charges nothing, so that a
-// user who may not call takes no room from those who may.
-func (x *exchange) unlessBlocked(ctx context.Context, rule error) error {
+// unlessBlocked returns the refusal of a rule, a user's or the policy's, unless the
+// key's own limits refuse the call: they come first, as with the peer. It charges
+// nothing, so that who may not call takes no room from those who may. again applies
+// the rule anew, for a key that has changed.
+func (x *exchange) unlessBlocked(ctx context.Context, rule error, again func() error) error {
 	counters, err := x.server.Store.Counters(ctx, x.entry.key.Hash)
 	if err != nil {
 		if errors.Is(err, gateway.ErrNotFound) {
@@ -276,7 +277,7 @@ func (x *exchange) unlessBlocked(ctx context.Context, rule error) error {
 		if err := x.renewKey(ctx); err != nil {
 			return err
 		}
-		if rule = x.meet(ctx, time.Time{}); !isRule(rule) { // other users may match it now
+		if rule = again(); !isRule(rule) { // other users may match it now, or no rule
 			return rule
 		}
 	}
