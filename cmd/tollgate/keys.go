@@ -21,7 +21,7 @@ func (p *program) keysCommand() *cobra.Command {
 		Args:  subcommand,
 		RunE:  never,
 	}
-	c.AddCommand(p.keysCreate(), p.keysList(), p.keysShow(), p.keysUpdate(), p.keysRevoke(), p.keysRestore(), p.keysDelete())
+	c.AddCommand(p.keysCreate(), p.keysList(), p.keysShow(), p.keysUpdate(), p.keysRotate(), p.keysRevoke(), p.keysRestore(), p.keysDelete())
 	return c
 }
 
@@ -261,6 +261,33 @@ func (p *program) changeKey(ctx context.Context, name string, body map[string]an
 		return err
 	}
 	return p.showOne(changed, keyColumns...)
+}
+
+func (p *program) keysRotate() *cobra.Command {
+	var overlap string
+	c := &cobra.Command{
+		Use:   "rotate ID|NAME",
+		Short: "Give a key a new secret, which is shown once",
+		Long: `Give a key a new secret, which is shown once. The secrets before it work until the
+overlap is over; limits and what is counted stay.`,
+		Example: `  tollgate keys rotate CI --overlap 7d
+  tollgate keys rotate CI --overlap 0s      # leaked: the old one ends now`,
+		Args: exactly("the id or the name of a key"),
+		RunE: func(c *cobra.Command, args []string) error {
+			key, err := p.findKey(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			var rotated row
+			path := keysPath + "/" + url.PathEscape(key.text("keyId")) + "/rotate"
+			if err := p.call(c.Context(), http.MethodPost, path, nil, map[string]any{"overlap": overlap}, &rotated); err != nil {
+				return err
+			}
+			return p.showOne(rotated, append(keyColumns, member("secret", "secret"))...)
+		},
+	}
+	c.Flags().StringVar(&overlap, "overlap", "24h", "how long the secrets before it work on, as a `duration`: 24h or 7d; 0s ends them now")
+	return c
 }
 
 func (p *program) keysRevoke() *cobra.Command {

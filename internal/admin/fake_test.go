@@ -55,10 +55,8 @@ func unpack[T any](b []byte) (v T) {
 func (m *memory) CreateKey(_ context.Context, k gateway.Key) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, b := range m.keys {
-		if old := unpack[gateway.Key](b); old.Hash == k.Hash || old.ID == k.ID {
-			return gateway.ErrExists
-		}
+	if _, taken := m.keys[k.ID]; taken || m.hasSecretOf(&k) {
+		return gateway.ErrExists
 	}
 	if m.down == nil {
 		m.version++
@@ -72,7 +70,29 @@ func (m *memory) CreateKey(_ context.Context, k gateway.Key) error {
 }
 
 func (m *memory) UpdateKey(_ context.Context, id string, change func(*gateway.Key) error) (gateway.Key, error) {
-	return update(m, m.keys, id, change, func(k *gateway.Key) { k.Version = m.version })
+	changeSecrets := func(k *gateway.Key) error {
+		if err := change(k); err != nil {
+			return err
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.hasSecretOf(k) {
+			return gateway.ErrExists
+		}
+		return nil
+	}
+	return update(m, m.keys, id, changeSecrets, func(k *gateway.Key) { k.Version = m.version })
+}
+
+// hasSecretOf reports whether another key has one of the key's secrets.
+func (m *memory) hasSecretOf(k *gateway.Key) bool {
+	for _, b := range m.keys {
+		other := unpack[gateway.Key](b)
+		if other.ID != k.ID && slices.ContainsFunc(other.Hashes(), func(h string) bool { return slices.Contains(k.Hashes(), h) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // update runs change without the lock, as the stores do: it may use the store.

@@ -54,10 +54,10 @@ func (a *api) creations() record.Of[creation] {
 	}}
 }
 
-// creates are the routes that an idempotency key means something to. On all others
-// the same request twice leaves the same state anyway.
+// creates are the routes that an idempotency key means something to: those that make
+// a record or a secret. On all others the same request twice leaves the same state anyway.
 var creates = []string{"PUT " + keysPath, "PUT " + settingsPath, "POST " + usersPath, "POST " + customPath,
-	"POST " + policiesPath, "POST " + failoverPath, "PUT " + tokensPath}
+	"POST " + policiesPath, "POST " + failoverPath, "PUT " + tokensPath, "POST " + rotatePath}
 
 // once runs a request; a create with an idempotency key once only.
 func (a *api) once(rt *route, r *http.Request, run func(*http.Request) (reply, error)) (reply, error) {
@@ -75,7 +75,7 @@ func (a *api) once(rt *route, r *http.Request, run func(*http.Request) (reply, e
 	}
 	now := a.now().UTC()
 	c := creation{
-		ID: digest(callerOf(r.Context()).who, rt.method, rt.pattern, key), Made: uuid.NewString(),
+		ID: digest(callerOf(r.Context()).who, rt.method, rt.pattern, r.PathValue("id"), key), Made: uuid.NewString(),
 		Request: digest(string(body)), CreatedAt: now, Tried: now,
 	}
 	answer, err := a.begin(r.Context(), &c)

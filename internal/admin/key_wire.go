@@ -13,6 +13,7 @@ type keyBody struct {
 	KeyID     ignored `json:"keyId"`
 	CreatedAt ignored `json:"createdAt"`
 	UpdatedAt ignored `json:"updatedAt"`
+	OldUntil  ignored `json:"oldSecretsUntil"`
 
 	Name              *string    `json:"name"`
 	Key               *string    `json:"key"` // create only
@@ -77,7 +78,11 @@ type keyAnswer struct {
 
 	Limits       []limitAnswer `json:"limits,omitempty"`
 	UnknownModel string        `json:"unknownModel,omitempty"`
-	Secret       string        `json:"secret,omitempty"` // a generated one, in the create answer only
+	Secret       string        `json:"secret,omitempty"` // a generated one, where it is made and never again
+
+	// OldUntil is when secrets that were replaced end or have ended, oldest first,
+	// in unix seconds.
+	OldUntil []int64 `json:"oldSecretsUntil,omitempty"`
 }
 
 type limitAnswer struct {
@@ -103,7 +108,18 @@ func showKey(k *gateway.Key) keyAnswer {
 		RotationEnabled: k.RotationEnabled, PolicyID: k.PolicyID,
 		IsKeyNotHashed: k.NotHashed,
 		Limits:         showLimits(k.Limits), UnknownModel: string(k.UnknownModel),
+		OldUntil: oldUntil(k),
 	}
+}
+
+func oldUntil(k *gateway.Key) []int64 {
+	var ends []int64
+	for _, s := range k.Secrets {
+		if !s.Until.IsZero() {
+			ends = append(ends, s.Until.Unix())
+		}
+	}
+	return ends
 }
 
 func showKeys(keys []gateway.Key) []keyAnswer {
@@ -118,7 +134,7 @@ func shownSecret(k *gateway.Key) string {
 	if k.NotHashed {
 		return k.Hint
 	}
-	return k.Hash
+	return k.Newest()
 }
 
 // hint shows the last characters of a secret that is long enough to spare them.

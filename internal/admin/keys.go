@@ -25,7 +25,7 @@ func (a *api) createKey(r *http.Request) (any, error) {
 	if err := a.checkReferences(r.Context(), &b); err != nil {
 		return nil, err
 	}
-	text, generated := b.secret()
+	text, generated := secretOrNew(b.Key)
 	k := newKey(&b, newID(r.Context()), text, a.now().UTC())
 	if err := checkSize(&k); err != nil {
 		return nil, err
@@ -33,22 +33,27 @@ func (a *api) createKey(r *http.Request) (any, error) {
 	if err := a.store.CreateKey(r.Context(), k); err != nil {
 		return nil, stored(err, "a key with this secret")
 	}
-	answer := showKey(&k)
+	return reply{body: showNewSecret(&k, text, generated), change: &change{kind: "key", id: k.ID, after: showKey(&k)}}, nil
+}
+
+// secretOrNew is the secret that was sent, or a new one of 256 random bits.
+func secretOrNew(sent *string) (text string, generated bool) {
+	if sent != nil && *sent != "" {
+		return *sent, false
+	}
+	return newSecret("tg-"), true
+}
+
+// showNewSecret is the key as it is shown where it gets a secret.
+func showNewSecret(k *gateway.Key, text string, generated bool) keyAnswer {
+	answer := showKey(k)
 	if k.NotHashed {
 		answer.Key = text
 	}
 	if generated {
 		answer.Secret = text
 	}
-	return reply{body: answer, change: &change{kind: "key", id: k.ID, after: showKey(&k)}}, nil
-}
-
-// secret is the one that was sent, or a new one of 256 random bits.
-func (b *keyBody) secret() (text string, generated bool) {
-	if b.Key != nil && *b.Key != "" {
-		return *b.Key, false
-	}
-	return newSecret("tg-"), true
+	return answer
 }
 
 // newSecret is 256 random bits after a prefix that tells what it is for.

@@ -23,7 +23,11 @@ type AllowedPath struct {
 // Key is what a caller presents: who it is, what it may call and how much.
 type Key struct {
 	ID   string `json:"id"`   // uuid; names the key everywhere but in look-ups
-	Hash string `json:"hash"` // hex SHA-256 of the secret; the secret itself is never kept
+	Hash string `json:"hash"` // hex SHA-256 of the first secret, and the name of the counters; no secret is ever kept
+
+	// Secrets are the key's secrets once it was rotated, oldest first; before that
+	// the first secret is the only one. See Rotate.
+	Secrets []KeySecret `json:"secrets,omitempty"`
 
 	// Version changes with every change of the key or of a setting it uses.
 	// The counters carry the same number, so a reservation made with an old

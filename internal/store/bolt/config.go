@@ -83,18 +83,43 @@ func newestFirst[T any](list []T, of func(*T) (time.Time, string)) {
 // CreateKey stores a new key and its counters.
 func (s *Store) CreateKey(ctx context.Context, k gateway.Key) error {
 	return s.write(ctx, func(t *txn) (err error) {
-		if t.get(bucketKeys, []byte(k.ID)) != nil || t.get(bucketHashes, []byte(k.Hash)) != nil {
+		if t.get(bucketKeys, []byte(k.ID)) != nil || t.anyTaken(k.Hashes()) {
 			return gateway.ErrExists
 		}
 		k := k
 		if k.Version, err = t.nextVersion(s.now()); err != nil {
 			return err
 		}
-		if err := t.put(bucketHashes, []byte(k.Hash), []byte(k.ID)); err != nil {
+		if err := t.rename(k.ID, nil, k.Hashes()); err != nil {
 			return err
 		}
 		return t.putKey(&k)
 	})
+}
+
+// anyTaken reports whether some key is found under one of the hashes.
+func (t *txn) anyTaken(hashes []string) bool {
+	return slices.ContainsFunc(hashes, func(h string) bool { return t.get(bucketHashes, []byte(h)) != nil })
+}
+
+// rename makes a key that was found under some hashes be found under others.
+func (t *txn) rename(id string, before, now []string) error {
+	for _, h := range without(before, now) {
+		if err := t.delete(bucketHashes, []byte(h)); err != nil {
+			return err
+		}
+	}
+	for _, h := range without(now, before) {
+		if err := t.put(bucketHashes, []byte(h), []byte(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// without is what is in list and not in others.
+func without(list, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(others, s) })
 }
 
 // putKey writes the key, and its version into the counters.
@@ -105,7 +130,8 @@ func (t *txn) putKey(k *gateway.Key) error {
 	return save(t, bucketKeys, k.ID, k)
 }
 
-// UpdateKey changes a key by read-modify-write. change runs here and not in the
+// UpdateKey changes a key by read-modify-write; gateway.ErrExists when it gives the
+// key a secret that is taken. change runs here and not in the
 // writer, so it may take its time, use the store or panic; if the key was changed
 // meanwhile, it runs again on the newer one.
 func (s *Store) UpdateKey(ctx context.Context, id string, change func(*gateway.Key) error) (gateway.Key, error) {
@@ -138,7 +164,14 @@ func (t *txn) replaceKey(k *gateway.Key, from int64, now time.Time) error {
 	if current.Version != from {
 		return errMoved
 	}
+	before, hashes := current.Hashes(), k.Hashes()
+	if t.anyTaken(without(hashes, before)) {
+		return gateway.ErrExists
+	}
 	if k.Version, err = t.nextVersion(now); err != nil {
+		return err
+	}
+	if err := t.rename(k.ID, before, hashes); err != nil {
 		return err
 	}
 	return t.putKey(k)
@@ -155,7 +188,7 @@ func (s *Store) DeleteKey(ctx context.Context, id string) error {
 			return err
 		}
 		return errors.Join(
-			t.delete(bucketHashes, []byte(k.Hash)),
+			t.rename(id, k.Hashes(), nil),
 			t.deleteCounters(k.Hash),
 			t.delete(bucketKeys, []byte(id)))
 	})
@@ -166,7 +199,7 @@ func (s *Store) Key(ctx context.Context, id string) (gateway.Key, error) {
 	return read[gateway.Key](ctx, s, bucketKeys, id)
 }
 
-// KeyByHash returns the key whose secret has the hash.
+// KeyByHash returns the key one of whose secrets has the hash.
 func (s *Store) KeyByHash(ctx context.Context, hash string) (k gateway.Key, err error) {
 	err = s.view(ctx, func(t *txn) error {
 		id := t.get(bucketHashes, []byte(hash))

@@ -3,6 +3,7 @@ package dynamo_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -56,6 +57,12 @@ func TestRequestsPerCall(t *testing.T) {
 
 	_, err = b.KeyByHash(t.Context(), b.key.Hash)
 	took("key by hash", 1, err)
+	_, err = b.UpdateKey(t.Context(), b.key.ID, func(k *gateway.Key) error { k.Rotate("second", time.Now(), time.Hour); return nil })
+	took("rotation", 4, err) // where the key is, the key, whether the secret is free, the transaction
+	_, err = b.KeyByHash(t.Context(), b.key.Hash)
+	took("rotated key by its first hash", 1, err)
+	_, err = b.KeyByHash(t.Context(), "second")
+	took("rotated key by another hash", 2, err)
 	_, err = b.Settings(t.Context(), []string{"a", "b", "c"})
 	took("settings", 1, err)
 }

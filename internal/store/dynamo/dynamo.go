@@ -5,7 +5,7 @@
 // The gateway table holds configuration and counters:
 //
 //	pk             sk             what
-//	K#<hash>       KEY            a key: doc, version
+//	K#<hash>       KEY            a key: doc, version; or an alias of one, see secrets.go
 //	K#<hash>       COUNTERS       its counters and open reservations, see counters.go
 //	K#<hash>       I#<sha256>     an idempotency key that was claimed, see idempotency.go
 //	KEY#<id>       POINTER        the key's hash

@@ -16,7 +16,7 @@ import (
 const (
 	skKey     = "KEY"
 	skPointer = "POINTER"
-	attrHash  = "hash" // of a pointer: the hash of the key it points to
+	attrHash  = "hash" // of a pointer or an alias: the first hash of the key it points to
 
 	// The index of all records of a kind. Counters and pointers have no kind,
 	// so they are not in it.
@@ -42,11 +42,13 @@ func (s *Store) CreateKey(ctx context.Context, k gateway.Key) error {
 	pointer := address(pkPointer(k.ID), skPointer)
 	pointer[attrHash] = str(k.Hash)
 	writes := []types.TransactWriteItem{s.putNew(it), s.putNew(pointer), s.put(counters)}
+	writes = append(writes, s.aliases(k.Hash, nil, k.Hashes()[1:])...)
 	return s.create(ctx, append(writes, s.uses(k.Hash, nil, settingsOf(&k))...))
 }
 
 // UpdateKey changes a key and gives it and its counters a new version, in one
-// transaction. change may run more than once; its error ends the update.
+// transaction; gateway.ErrExists when change gives the key a secret that is taken.
+// change may run more than once; its error ends the update.
 func (s *Store) UpdateKey(ctx context.Context, id string, change func(*gateway.Key) error) (gateway.Key, error) {
 	hash, err := s.hashOf(ctx, id)
 	if err != nil {
@@ -60,9 +62,10 @@ func (s *Store) UpdateKey(ctx context.Context, id string, change func(*gateway.K
 	})
 }
 
+// rewriteKey changes the key whose first hash it is.
 func (s *Store) rewriteKey(ctx context.Context, hash string, change func(*gateway.Key) error) (k gateway.Key, err error) {
 	err = again(ctx, func(ctx context.Context) error {
-		k, err = s.KeyByHash(ctx, hash)
+		k, err = s.keyAt(ctx, hash)
 		if err != nil {
 			return err
 		}
@@ -72,11 +75,16 @@ func (s *Store) rewriteKey(ctx context.Context, hash string, change func(*gatewa
 		}
 		k.ID, k.Hash, k.CreatedAt = old.ID, old.Hash, old.CreatedAt
 		k.Version = s.nextVersion(old.Version)
+		renamed, err := s.rename(ctx, &old, &k)
+		if err != nil {
+			return err
+		}
 		it, err := keyItem(&k)
 		if err != nil {
 			return err
 		}
 		writes := []types.TransactWriteItem{s.replace(it, old.Version), s.setCountersVersion(hash, k.Version)}
+		writes = append(writes, renamed...)
 		return s.transact(ctx, append(writes, s.uses(hash, before, settingsOf(&k))...))
 	})
 	if err != nil {
@@ -92,7 +100,7 @@ func (s *Store) DeleteKey(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		k, err := s.KeyByHash(ctx, hash)
+		k, err := s.keyAt(ctx, hash)
 		if err != nil {
 			return err
 		}
@@ -101,6 +109,7 @@ func (s *Store) DeleteKey(ctx context.Context, id string) error {
 			s.remove(pkKey(hash), skCounters),
 			s.remove(pkPointer(id), skPointer),
 		}
+		writes = append(writes, s.aliases(hash, k.Hashes()[1:], nil)...)
 		return s.transact(ctx, append(writes, s.uses(hash, settingsOf(&k), nil)...))
 	})
 	if errors.Is(err, gateway.ErrNotFound) {
@@ -115,23 +124,11 @@ func (s *Store) Key(ctx context.Context, id string) (gateway.Key, error) {
 	if err != nil {
 		return gateway.Key{}, err
 	}
-	k, err := s.KeyByHash(ctx, hash)
+	k, err := s.keyAt(ctx, hash)
 	if err == nil && k.ID != id {
 		return gateway.Key{}, gateway.ErrNotFound
 	}
 	return k, err
-}
-
-// KeyByHash reads a key by the hash of its secret; gateway.ErrNotFound.
-func (s *Store) KeyByHash(ctx context.Context, hash string) (gateway.Key, error) {
-	it, err := s.get(ctx, s.gateway, pkKey(hash), skKey)
-	if err != nil {
-		return gateway.Key{}, err
-	}
-	if len(it) == 0 {
-		return gateway.Key{}, gateway.ErrNotFound
-	}
-	return decode[gateway.Key](it)
 }
 
 // Keys lists all keys, newest first. A change may take a second to show.

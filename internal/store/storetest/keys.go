@@ -23,6 +23,7 @@ func fullKey(id, hash string) gateway.Key {
 		AllowedPaths: []gateway.AllowedPath{{Method: "POST", Path: "/api/:x"}},
 		UnknownModel: gateway.UnknownModelDeny, LogRequest: true, LogResponse: true,
 		PolicyID: "p1", NotHashed: true, Hint: "sk-…9",
+		Secrets: []gateway.KeySecret{{Hash: hash, Until: epoch.Add(time.Hour)}, {Hash: hash + " 2"}},
 	}
 }
 

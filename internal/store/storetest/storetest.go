@@ -42,16 +42,19 @@ type Store interface {
 	Events(ctx context.Context, f gateway.EventFilter) ([]gateway.Event, error)
 
 	// CreateKey also creates the counters. It assigns Version, whatever k holds,
-	// and fails with gateway.ErrExists when the hash or the id is taken.
+	// and fails with gateway.ErrExists when the id or one of its secrets is taken.
 	CreateKey(ctx context.Context, k gateway.Key) error
 	// UpdateKey changes a key by read-modify-write and returns what was written.
 	// It may call change more than once. An error of change is returned and
 	// nothing is written. What change does to ID, Hash, CreatedAt and Version is
-	// ignored; Version is assigned anew, on the key and on its counters.
+	// ignored; Version is assigned anew, on the key and on its counters. A change of
+	// Secrets that gives the key one that is taken is gateway.ErrExists.
 	UpdateKey(ctx context.Context, id string, change func(*gateway.Key) error) (gateway.Key, error)
-	// DeleteKey removes the key and its counters. No error if it is absent.
+	// DeleteKey removes the key and its counters, and gives all of its secrets free.
+	// No error if it is absent.
 	DeleteKey(ctx context.Context, id string) error
 	Key(ctx context.Context, id string) (gateway.Key, error)
+	// KeyByHash finds a key by each of its Hashes. Counters are found by the first.
 	KeyByHash(ctx context.Context, hash string) (gateway.Key, error)
 	// Keys lists all: CreatedAt descending, then ID ascending.
 	Keys(ctx context.Context) ([]gateway.Key, error)
@@ -178,6 +181,12 @@ func Test(t *testing.T, open func(t *testing.T, opt Options) Store) {
 		{"KeyUpdateParallel", testKeyUpdateParallel},
 		{"KeyRecreated", testKeyRecreated},
 		{"KeyOddCharacters", testKeyOddCharacters},
+		{"SecretRotated", testSecretRotated},
+		{"SecretTaken", testSecretTaken},
+		{"SecretDeleted", testSecretDeleted},
+		{"SecretsOfNewKey", testSecretsOfNewKey},
+		{"SecretRace", testSecretRace},
+		{"SecretFaults", testSecretFaults},
 		{"SettingCRUD", testSettingCRUD},
 		{"SettingBumpsKeys", testSettingBumpsKeys},
 		{"SettingAndKeyParallel", testSettingAndKeyParallel},
