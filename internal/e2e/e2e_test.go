@@ -42,9 +42,10 @@ func run(m *testing.M) int {
 
 // The programs, each built when the first test needs it, with the Makefile's flags.
 var (
-	proxyBinary = program("proxy", "./functions/proxy")
-	adminBinary = program("admin", "./functions/admin")
-	localBinary = program("tollgate", "./cmd/tollgate")
+	proxyBinary  = program("proxy", "./functions/proxy")
+	adminBinary  = program("admin", "./functions/admin")
+	rollupBinary = program("rollup", "./functions/rollup")
+	localBinary  = program("tollgate", "./cmd/tollgate")
 )
 
 // program returns the function that builds a program once and tells its path.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,9 @@ type running struct {
 	// On Lambda only.
 	function *runtimeapi.Function // the proxy
 	store    *dynamo.Store        // beside the functions, not counted by db
+	tables   *dynamodb.Client     // likewise
+	usage    string               // the table
+	env      []string             // names all of it to a function
 	db, kms  *recorder
 }
 
@@ -49,7 +53,8 @@ type shape struct {
 func startLambda(t *testing.T, s shape) *running {
 	t.Helper()
 	g := &running{log: &output{}}
-	env := append(g.startAWS(t), "GOMEMLIMIT=96MiB", "LOGGING_LEVEL=info", "METRICS_NAMESPACE=Tollgate")
+	g.env = g.startAWS(t)
+	env := append(slices.Clone(g.env), "GOMEMLIMIT=96MiB", "LOGGING_LEVEL=info", "METRICS_NAMESPACE=Tollgate")
 	admin := startFunction(t, g, runtimeapi.Config{
 		Binary: adminBinary(t), Name: "admin", Env: env, Timeout: 29 * time.Second,
 		Buffered: true, Stage: "prod", Text: []string{"application/json"}, Caller: signedBy,
@@ -115,7 +120,7 @@ func (g *running) startAWS(t *testing.T) (env []string) {
 	if err := dynamo.CreateTables(t.Context(), client, opts); err != nil {
 		t.Fatal(err)
 	}
-	g.store = dynamo.New(client, opts)
+	g.store, g.tables, g.usage = dynamo.New(client, opts), client, opts.UsageTable
 	var db, kms string
 	g.db, db = newRecorder(t, forward(t, endpoint))
 	g.kms, kms = newRecorder(t, fakeKMS{})
@@ -129,9 +134,17 @@ func (g *running) startAWS(t *testing.T) (env []string) {
 func startLocal(t *testing.T) *running {
 	t.Helper()
 	g := &running{log: &output{}}
+	g.local(t)
+	return g
+}
+
+// local runs `tollgate local` in that environment until the test ends, and fills in
+// where it listens.
+func (g *running) local(t *testing.T, env ...string) {
+	t.Helper()
 	cmd := exec.Command(localBinary(t), "local", "--admin-addr", "127.0.0.1:0",
 		"--proxy-addr", "127.0.0.1:0", "--data", t.TempDir())
-	cmd.Env = []string{"HOME=" + t.TempDir()}
+	cmd.Env = append([]string{"HOME=" + t.TempDir()}, env...)
 	cmd.Stderr = g.log
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -150,7 +163,6 @@ func startLocal(t *testing.T) *running {
 	})
 	admin, proxy := greeted(t, stdout)
 	g.admin, g.proxy = newAdminAPI(admin), proxy
-	return g
 }
 
 // greeted reads the addresses that the program prints when it is ready.

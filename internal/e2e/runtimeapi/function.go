@@ -34,6 +34,7 @@ type Config struct {
 	MaxConcurrency int
 
 	Buffered bool   // plain proxy integration instead of a streaming one
+	Plain    bool   // no API in front at all: only Invoke
 	Stage    string // first segment of the caller's paths; if empty there is none, as on a custom domain
 
 	// Text lists the media types whose bodies are passed on as text. All others

@@ -120,9 +120,12 @@ func (p *process) response(w http.ResponseWriter, r *http.Request) {
 	}
 	defer c.timeout.Stop()
 	var err error
-	if p.f.config.Buffered {
+	switch {
+	case p.f.config.Plain:
+		err = c.takePlain(r)
+	case p.f.config.Buffered:
 		err = c.takeBuffered(r)
-	} else {
+	default:
 		err = c.takeStream(r)
 	}
 	io.Copy(io.Discard, r.Body)
