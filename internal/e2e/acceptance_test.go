@@ -255,9 +255,9 @@ func TestKeysAct(t *testing.T) {
 		expect(t, "AK-50 the third of three", g.chat(t, k, ""), "200")
 		expect(t, "AK-50 the fourth", g.chat(t, k, ""), "429 rate_limit_exceeded")
 		patch(object{"limits": []keyLimit{{"requests", "lifetime", 10}}})
-		expect(t, "AK-50 raised", g.chat(t, k, ""), "200")
+		expect(t, "AK-50 and AK-51 raised", g.chat(t, k, ""), "200")
 		patch(object{"limits": []keyLimit{{"requests", "lifetime", 4}}})
-		expect(t, "AK-50 lowered", g.chat(t, k, ""), "429 rate_limit_exceeded")
+		expect(t, "AK-50 and AK-51 lowered below what was counted under the other limits", g.chat(t, k, ""), "429 rate_limit_exceeded")
 
 		g.admin.gone(t, keysAPI+"/"+k.ID)
 		expect(t, "AK-68 deleted", g.chat(t, k, ""), "401 invalid_api_key")
