@@ -45,6 +45,7 @@ func TestCalledWrong(t *testing.T) {
 		{[]string{"help"}, nil, 0, "tollgate local"},
 		{[]string{"local", "-h"}, nil, 0, "--proxy-addr"},
 		{[]string{"local"}, map[string]string{"PROXY_TIMEOUT": "soon", "MAX_BODY_BYTES": "-1"}, 1, "MAX_BODY_BYTES"},
+		// AG-23: never open to others without a password.
 		{[]string{"local", "--admin-addr", "0.0.0.0:0"}, nil, 2, "set ADMIN_PASS"},
 		{[]string{"local", "--proxy-addr", "not an address"}, nil, 1, "cannot listen on not an address"},
 	} {

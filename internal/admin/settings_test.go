@@ -159,7 +159,7 @@ func TestListSettings(t *testing.T) {
 		ids = append(ids, r.ok("PUT", S, "{"+s+"}")["id"].(string))
 	}
 	tests := []struct{ row, query, want string }{
-		{"AS-09 order and repeats", "?ids=#1&ids=#0&ids=#1", "1 0 1"},
+		{"AG-16 and AS-09 order and repeats", "?ids=#1&ids=#0&ids=#1", "1 0 1"},
 		{"AS-09 without ids", "", ""},
 		{"AS-11 all", "?all=true", "2 1 0"},
 		{"AS-11 provider", "?provider=openai", "2 0"},
