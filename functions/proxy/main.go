@@ -76,7 +76,7 @@ func wire(ctx context.Context) (http.Handler, error) {
 		Box:             kmsbox.New(env.KMSKeyID),
 		Prices:          prices.Table,
 		RefreshPrices:   prices.Refresh,
-		Upstream:        proxy.NewTransport(),
+		Upstream:        proxy.NewTransport(os.Getenv("AWS_LAMBDA_RUNTIME_API")),
 		Signer:          awsauth.New(awsauth.Options{}),
 		Log:             telemetry.Log{Logger: log, Namespace: env.MetricsNamespace},
 		Timeout:         env.ProxyTimeout,

@@ -15,11 +15,13 @@ import (
 	"tollgate/internal/provider"
 )
 
-// NewTransport is the client side towards providers. One for the process.
-func NewTransport() *http.Transport {
+// NewTransport is the client side towards providers. One for the process. The
+// platform's own addresses (host:port, such as that of Lambda's Runtime API) are not
+// called, nor is any cloud's credential service.
+func NewTransport(platform ...string) *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, Control: refuseCredentialService}).DialContext,
+		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, Control: refuse(platform)}).DialContext,
 		TLSHandshakeTimeout:   5 * time.Second,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConns:          2048,
@@ -36,20 +38,34 @@ func NewTransport() *http.Transport {
 // credentialServiceV6 is where EC2 has its credential service in IPv6.
 var credentialServiceV6 = netip.MustParseAddr("fd00:ec2::254")
 
-// refuseCredentialService keeps connections from the link-local addresses where
-// clouds hand out a machine's own credentials, whatever name led there: the admin
-// API refuses such URLs, but a name may come to mean something else later.
-func refuseCredentialService(_, address string, _ syscall.RawConn) error {
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return nil // not an IP address: a socket of another kind
+// refuse keeps connections from the link-local addresses where clouds hand out a
+// machine's own credentials, and from the platform's own service on this machine,
+// whatever name led there: the admin API refuses such URLs, but a name may come to
+// mean something else later.
+func refuse(platform []string) func(network, address string, _ syscall.RawConn) error {
+	ports := make(map[uint16]bool)
+	for _, own := range platform {
+		if at, err := netip.ParseAddrPort(own); err == nil {
+			ports[at.Port()] = true
+		}
 	}
-	addr := at.Addr().Unmap().WithZone("")
-	if addr.IsLinkLocalUnicast() || addr == credentialServiceV6 {
-		return errLinkLocal
+	return func(_, address string, _ syscall.RawConn) error {
+		at, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return nil // not an IP address: a socket of another kind
+		}
+		addr := at.Addr().Unmap().WithZone("")
+		switch {
+		case addr.IsLinkLocalUnicast() || addr == credentialServiceV6:
+			return errLinkLocal
+		case (addr.IsLoopback() || addr.IsUnspecified()) && ports[at.Port()]:
+			return errPlatform
+		}
+		return nil
 	}
-	return nil
 }
+
+var errPlatform = errors.New("proxy: the platform's own service is not called")
 
 var errLinkLocal = errors.New("proxy: link-local addresses are not called")
 

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -21,6 +22,33 @@ func TestLinkLocalIsNotCalled(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), "link-local") {
 			t.Errorf("%s: %v", host, err)
+		}
+	}
+}
+
+// What a function asks its platform for is not for a provider setting to read.
+func TestPlatformIsNotCalled(t *testing.T) {
+	platform := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(platform.Close)
+	other := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(other.Close)
+	own := platform.Listener.Addr().String()
+	_, port, _ := strings.Cut(own, ":")
+	transport := proxy.NewTransport(own)
+	t.Cleanup(transport.CloseIdleConnections)
+	for url, refused := range map[string]bool{
+		platform.URL: true, "http://127.0.0.2:" + port: true, "http://localhost:" + port: true, "http://0.0.0.0:" + port: true, other.URL: false,
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := transport.RoundTrip(r)
+		if err == nil {
+			res.Body.Close()
+		}
+		if (err != nil) != refused {
+			t.Errorf("%s: %v", url, err)
 		}
 	}
 }
