@@ -46,36 +46,11 @@ func (a *adminAPI) call(t testing.TB, method, path string, body, answer any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.StatusCode == http.StatusServiceUnavailable && method == http.MethodGet {
-		// The local database drops a connection now and then; its caller is asked
-		// to try again, and a second failure is one.
-		t.Logf("%s %s: %s: %s", method, path, res.Status, text)
-		a.again(t, path, answer)
-		return
-	}
 	if res.StatusCode != http.StatusOK {
 		t.Fatalf("%s %s: %s: %s", method, path, res.Status, text)
 	}
 	if err := json.Unmarshal(text, answer); err != nil {
 		t.Fatalf("%s %s: %v: %s", method, path, err, text)
-	}
-}
-
-// again reads what was not available a moment ago.
-func (a *adminAPI) again(t testing.TB, path string, answer any) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.base+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if err := json.NewDecoder(res.Body).Decode(answer); err != nil || res.StatusCode != http.StatusOK {
-		t.Fatalf("GET %s: %s, twice; %v", path, res.Status, err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -52,18 +53,35 @@ func (r *recorder) since(mark int) string {
 	return strings.Join(r.calls[mark:], " ")
 }
 
-// forward passes requests on to another server.
-func forward(t testing.TB, endpoint string) http.Handler {
+// forward passes requests on to another server, and each piece of an answer as it
+// comes.
+//
+// It reads a request whole first. A ReverseProxy that streams it loses an answer now
+// and then: the server closes the request's body when the answer begins, the client's
+// side may not have seen its end yet, and drops the connection over that.
+func forward(t testing.TB, base string) http.Handler {
 	t.Helper()
-	target, err := url.Parse(endpoint)
+	target, err := url.Parse(base)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &httputil.ReverseProxy{
+	transport := &http.Transport{MaxIdleConnsPerHost: 256}
+	t.Cleanup(transport.CloseIdleConnections)
+	passOn := &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		FlushInterval: -1,
-		Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
+		Transport:     transport,
+		// Programs are killed and streams are cut on purpose; who called sees it.
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler) // the caller is gone
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		passOn.ServeHTTP(w, r)
+	})
 }
 
 // fakeKMS encrypts nothing but keeps what matters here: a ciphertext opens only

@@ -2,12 +2,8 @@ package e2e
 
 import (
 	"encoding/pem"
-	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -89,15 +85,7 @@ func TestBedrock(t *testing.T) {
 // withTLS stands in front of a proxy that speaks plain HTTP, as API Gateway does.
 func withTLS(t *testing.T, proxy string) (base, ca string) {
 	t.Helper()
-	target, err := url.Parse(proxy)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewTLSServer(&httputil.ReverseProxy{
-		FlushInterval: -1, // at once
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		ErrorLog:      log.New(io.Discard, "", 0), // streams are cut on purpose
-	})
+	server := httptest.NewTLSServer(forward(t, proxy))
 	t.Cleanup(server.Close)
 	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	return server.URL, fileOf(t, "ca.pem", cert)
