@@ -33,10 +33,10 @@ func newFolding(s *dynamo.Store, log *slog.Logger) *folding {
 }
 
 // Settle implements limit.Ledger.
-func (f *folding) Settle(ctx context.Context, s *limit.Settlement) error {
-	err := f.Store.Settle(ctx, s)
+func (f *folding) Settle(ctx context.Context, s *limit.Settlement) (own bool, err error) {
+	own, err = f.Store.Settle(ctx, s)
 	f.wrote(s.Event.KeyID, s.Reservation.At)
-	return err
+	return own, err
 }
 
 // Record writes the event of a call that reserved nothing.

@@ -18,6 +18,7 @@ import (
 	"tollgate/internal/admin"
 	"tollgate/internal/afterwork"
 	"tollgate/internal/awsauth"
+	"tollgate/internal/awsconfig"
 	"tollgate/internal/config"
 	"tollgate/internal/price/stored"
 	"tollgate/internal/proxy"
@@ -90,10 +91,11 @@ func openStore(ctx context.Context, o localOptions) (store, error) {
 	if opts.UsageTable == "" {
 		opts.UsageTable = "tollgate-usage"
 	}
-	client, err := dynamo.NewClient(ctx)
+	cfg, err := awsconfig.Load(ctx)
 	if err != nil {
 		return nil, err
 	}
+	client := dynamo.NewClient(cfg)
 	if err := dynamo.CreateTables(ctx, client, opts); err != nil {
 		return nil, fmt.Errorf("DynamoDB tables %s and %s: %w", opts.GatewayTable, opts.UsageTable, err)
 	}

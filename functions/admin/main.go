@@ -13,6 +13,7 @@ import (
 	"github.com/awslabs/aws-lambda-go-api-proxy/httpadapter"
 
 	"tollgate/internal/admin"
+	"tollgate/internal/awsconfig"
 	"tollgate/internal/config"
 	"tollgate/internal/secret/kmsbox"
 	"tollgate/internal/store/dynamo"
@@ -37,16 +38,16 @@ func wire(ctx context.Context) (http.Handler, error) {
 	if err := env.RequireAWS(); err != nil {
 		return nil, err
 	}
-	client, err := dynamo.NewClient(ctx)
+	cfg, err := awsconfig.Load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	store := dynamo.New(client, dynamo.Options{
+	store := dynamo.New(dynamo.NewClient(cfg), dynamo.Options{
 		GatewayTable: env.GatewayTable, UsageTable: env.UsageTable, Retention: env.Retention,
 	})
 	return admin.New(admin.Config{
 		Store: store,
-		Box:   kmsbox.New(env.KMSKeyID),
+		Box:   kmsbox.New(cfg, env.KMSKeyID),
 		Log:   telemetry.NewLogger(os.Stdout, env.Level),
 		// No password: API Gateway lets nobody in whom IAM does not allow.
 		Identity: identity,

@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"tollgate/internal/awsauth"
+	"tollgate/internal/awsconfig"
 	"tollgate/internal/config"
 	"tollgate/internal/lambdahttp"
 	"tollgate/internal/price"
@@ -61,11 +63,11 @@ func wire(ctx context.Context) (http.Handler, error) {
 	if err := env.RequireAWS(); err != nil {
 		return nil, err
 	}
-	client, err := dynamo.NewClient(ctx)
+	cfg, err := awsconfig.Load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	store := dynamo.New(client, dynamo.Options{
+	store := dynamo.New(dynamo.NewClient(cfg), dynamo.Options{
 		GatewayTable: env.GatewayTable, UsageTable: env.UsageTable, Retention: env.Retention,
 	})
 	log := telemetry.NewLogger(os.Stdout, env.Level)
@@ -73,11 +75,11 @@ func wire(ctx context.Context) (http.Handler, error) {
 	prepare(ctx, store, prices, log)
 	return proxy.New(proxy.Config{
 		Store:           store,
-		Box:             kmsbox.New(env.KMSKeyID),
+		Box:             kmsbox.New(cfg, env.KMSKeyID),
 		Prices:          prices.Table,
 		RefreshPrices:   prices.Refresh,
 		Upstream:        proxy.NewTransport(os.Getenv("AWS_LAMBDA_RUNTIME_API")),
-		Signer:          awsauth.New(awsauth.Options{}),
+		Signer:          awsauth.New(awsauth.Options{Load: func(context.Context) (aws.Config, error) { return cfg, nil }}),
 		Log:             telemetry.Log{Logger: log, Namespace: env.MetricsNamespace},
 		Timeout:         env.ProxyTimeout,
 		MaxBody:         env.MaxBody,

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,8 +12,10 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"tollgate/internal/awsconfig"
 	"tollgate/internal/config"
 	"tollgate/internal/gateway"
+	"tollgate/internal/rollup"
 	"tollgate/internal/store/dynamo"
 	"tollgate/internal/telemetry"
 )
@@ -31,11 +34,11 @@ func wire(ctx context.Context) (*folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := dynamo.NewClient(ctx)
+	cfg, err := awsconfig.Load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	store := dynamo.New(client, dynamo.Options{
+	store := dynamo.New(dynamo.NewClient(cfg), dynamo.Options{
 		GatewayTable: env.GatewayTable, UsageTable: env.UsageTable, Retention: env.Retention,
 	})
 	return &folder{fold: store.Fold, log: telemetry.NewLogger(os.Stdout, env.Level)}, nil
@@ -48,8 +51,9 @@ type folder struct {
 
 // handle folds a batch. After an error Lambda delivers the whole batch again, from
 // the record that is named as failed, which is the first: what was counted before
-// is known and not counted twice. A record that cannot be read would block its
-// shard, so it is logged and passed over; the event itself is in the table.
+// is known and not counted twice. A record that cannot be read, or an event that the
+// sums cannot take, would block its shard, so it is logged and passed over; the event
+// itself is in the table.
 func (f *folder) handle(ctx context.Context, batch events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 	var list []gateway.Event
 	for i := range batch.Records {
@@ -68,6 +72,11 @@ func (f *folder) handle(ctx context.Context, batch events.DynamoDBEvent) (events
 		}
 	}
 	folded, err := f.fold(ctx, list)
+	if rejected := new(rollup.Rejected); errors.As(err, &rejected) {
+		// Nor would they be counted the next time; all others are.
+		f.log.ErrorContext(ctx, "events that cannot be counted in the sums", "events", rejected.EventIDs, "error", rejected.Err)
+		err = nil
+	}
 	if err != nil {
 		f.log.ErrorContext(ctx, "batch not folded: it will be delivered again", "events", len(list), "folded", folded, "error", err)
 		return failedFrom(batch.Records[0].Change.SequenceNumber), nil

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"tollgate/internal/gateway"
+	"tollgate/internal/rollup"
 )
 
 func sample(t *testing.T) (batch events.DynamoDBEvent) {
@@ -58,5 +59,17 @@ func TestHandleFailure(t *testing.T) {
 	answer, err := f.handle(t.Context(), sample(t))
 	if err != nil || len(answer.BatchItemFailures) != 1 || answer.BatchItemFailures[0].ItemIdentifier != "111" {
 		t.Errorf("answer %v, %v; want the batch again from record 111", answer, err)
+	}
+}
+
+// What can never be counted is logged, and does not bring the batch again.
+func TestHandleRejected(t *testing.T) {
+	var log strings.Builder
+	f := &folder{log: slog.New(slog.NewTextHandler(&log, nil)), fold: func(context.Context, []gateway.Event) (int, error) {
+		return 0, &rollup.Rejected{EventIDs: []string{"event-9"}, Err: errors.New("too large")}
+	}}
+	answer, err := f.handle(t.Context(), sample(t))
+	if err != nil || len(answer.BatchItemFailures) != 0 || !strings.Contains(log.String(), "event-9") {
+		t.Errorf("answer %v, %v, log %s; want the event in the log and no failure", answer, err, &log)
 	}
 }

@@ -135,8 +135,14 @@ func (f faults) err() error {
 	return invalid("fields [%s] are invalid", strings.Join(f, ", "))
 }
 
-func badTags(tags []string) bool {
-	return slices.ContainsFunc(tags, func(t string) bool { return t == "" || tooLong(t) })
+// maxTags bounds the tags of one key, and the like: each is a sum that every call of
+// the key is counted in.
+const maxTags = 100
+
+func badTags(tags []string) bool { return len(tags) > maxTags || badNames(tags) }
+
+func badNames(names []string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return n == "" || tooLong(n) })
 }
 
 // badSecret tells secrets that no HTTP header could carry back to us.

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"tollgate/internal/admin"
+	"tollgate/internal/awsconfig"
 	"tollgate/internal/store/bolt"
 	"tollgate/internal/store/dynamo"
 	"tollgate/internal/store/dynamo/dynoxidetest"
@@ -51,10 +52,11 @@ func openDynamo(t *testing.T, now func() time.Time) admin.Store {
 	t.Setenv("AWS_REGION", "us-east-1")
 	t.Setenv("AWS_ACCESS_KEY_ID", "local")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "local")
-	client, err := dynamo.NewClient(t.Context(), func(o *dynamodb.Options) { o.BaseEndpoint = &endpoint })
+	cfg, err := awsconfig.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	client := dynamo.NewClient(cfg, func(o *dynamodb.Options) { o.BaseEndpoint = &endpoint })
 	name := fmt.Sprintf("%x-%d", time.Now().UnixNano(), tables.Add(1))
 	o := dynamo.Options{GatewayTable: "gateway-" + name, UsageTable: "usage-" + name, Now: now}
 	if err := dynamo.CreateTables(t.Context(), client, o); err != nil {

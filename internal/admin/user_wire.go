@@ -88,14 +88,14 @@ func (b *userBody) userID() string {
 func (b *userBody) checkCreate() error {
 	var f faults
 	f.add("tags", badTags(b.Tags))
-	f.add("keyIds", badTags(b.KeyIDs))
+	f.add("keyIds", badNames(b.KeyIDs))
 	f.add("name", b.Name == nil || *b.Name == "" || tooLong(*b.Name))
 	f.add("costLimitInUsd", negative(b.CostLimit))
 	f.add("costLimitInUsdOverTime", negative(b.CostLimitOver))
 	f.add("rateLimitOverTime", negative(b.RateLimitOver))
 	f.add("ttl", badTTL(b.TTL))
 	f.addPaths(b.AllowedPaths)
-	f.add("allowedModels", badTags(b.AllowedModels))
+	f.add("allowedModels", badNames(b.AllowedModels))
 	f.add("userId", b.UserID != nil && tooLong(*b.UserID))
 	if len(f) > 0 {
 		return f.err()
@@ -110,7 +110,7 @@ func (b *userBody) checkCreate() error {
 // checkChange finds what is wrong with a PATCH, in the peer's order.
 func (b *userBody) checkChange() error {
 	var f faults
-	f.add("keyIds", badTags(b.KeyIDs))
+	f.add("keyIds", badNames(b.KeyIDs))
 	f.add("name", b.Name != nil && tooLong(*b.Name))
 	f.add("revokedReason", b.RevokedReason != nil && tooLong(*b.RevokedReason))
 	f.add("costLimitInUsd", negative(b.CostLimit))
@@ -118,7 +118,7 @@ func (b *userBody) checkChange() error {
 	f.add("rateLimitOverTime", negative(b.RateLimitOver))
 	f.add("ttl", badTTL(b.TTL))
 	f.addPaths(b.AllowedPaths)
-	f.add("allowedModels", badTags(b.AllowedModels))
+	f.add("allowedModels", badNames(b.AllowedModels))
 	if len(f) > 0 {
 		return f.err()
 	}

@@ -2,9 +2,11 @@ package lambdahttp_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -113,6 +115,38 @@ func TestCloseStopsTheHandler(t *testing.T) {
 		}
 		if wrote == nil || !strings.Contains(wrote.Error(), "closed") {
 			t.Errorf("the handler's write: %v", wrote)
+		}
+	})
+}
+
+// A reader that stalls is waited for until the write deadline, which may be moved and
+// taken back.
+func TestWriteDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var wrote error
+		response := invoke(t, t.Context(), "GET", func(w http.ResponseWriter, _ *http.Request) {
+			conn := http.NewResponseController(w)
+			conn.SetWriteDeadline(start.Add(time.Second))
+			io.WriteString(w, "first")
+			conn.SetWriteDeadline(time.Time{})
+			conn.Flush()
+			conn.SetWriteDeadline(start.Add(5 * time.Second))
+			io.WriteString(w, "second")
+			wrote = conn.Flush()
+		})
+		time.Sleep(3 * time.Second)
+		got := make([]byte, 5)
+		if _, err := io.ReadFull(response.Body, got); err != nil || string(got) != "first" {
+			t.Errorf("read %q, %v after the deadline that was taken back", got, err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := io.ReadAll(response.Body); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the rest: %v, want that the response was cut at its deadline", err)
+		}
+		response.Close()
+		if wrote == nil {
+			t.Error("the handler was not told")
 		}
 	})
 }

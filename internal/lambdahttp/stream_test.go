@@ -117,7 +117,7 @@ func TestResponses(t *testing.T) {
 		}, status: 200, header: plain, cut: true},
 		{name: "unsupported by a stream", handler: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
-			err := http.NewResponseController(w).SetWriteDeadline(time.Time{})
+			err := http.NewResponseController(w).SetReadDeadline(time.Time{})
 			fmt.Fprint(w, errors.Is(err, http.ErrNotSupported))
 		}, status: 200, header: plain, body: "true"},
 	} {

@@ -8,9 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // bufferSize is how much a handler can write before it reaches the caller
@@ -32,6 +34,7 @@ type writer struct {
 	bare   bool // the status allows no body
 	pipe   *io.PipeWriter
 	buffer *bufio.Writer // in front of pipe; made with the first byte
+	late   *time.Timer   // ends the response at its write deadline; nil if it never had one
 }
 
 func newWriter(pipe *io.PipeWriter) *writer {
@@ -80,9 +83,27 @@ func (w *writer) FlushError() error {
 // Flush implements http.Flusher.
 func (w *writer) Flush() { w.FlushError() }
 
+// SetWriteDeadline cuts the response if it is not written by then; the zero time
+// takes the deadline back. http.ResponseController looks for it.
+func (w *writer) SetWriteDeadline(at time.Time) error {
+	switch {
+	case at.IsZero():
+		if w.late != nil {
+			w.late.Stop()
+		}
+	case w.late == nil:
+		w.late = time.AfterFunc(time.Until(at), func() { w.pipe.CloseWithError(os.ErrDeadlineExceeded) })
+	default:
+		w.late.Reset(time.Until(at))
+	}
+	return nil
+}
+
 // finish ends the response in good order.
 func (w *writer) finish() {
-	w.pipe.CloseWithError(w.FlushError()) // nil means io.EOF
+	err := w.FlushError()
+	w.SetWriteDeadline(time.Time{})
+	w.pipe.CloseWithError(err) // nil means io.EOF
 }
 
 // abort ends the response of a handler that panicked with v.
@@ -98,6 +119,7 @@ func (w *writer) abort(r *http.Request, v any) {
 		return
 	}
 	w.FlushError()
+	w.SetWriteDeadline(time.Time{})
 	w.pipe.CloseWithError(errCut)
 }
 

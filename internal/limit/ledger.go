@@ -41,8 +41,9 @@ type Ledger interface {
 	// Settle writes the event and turns the reservation into the actual
 	// amounts, on all counter items, that of the key last: as long as it is open
 	// there, work is left. If an event is there already, its amounts win over s's. Settling
-	// what is settled, or whose key was deleted, is no error.
-	Settle(ctx context.Context, s *Settlement) error
+	// what is settled, or whose key was deleted, is no error. It reports whether the
+	// event that stands is s's: of many who close one reservation, one's is.
+	Settle(ctx context.Context, s *Settlement) (own bool, err error)
 }
 
 // Settlement closes one reservation.

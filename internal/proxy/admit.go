@@ -14,9 +14,12 @@ import (
 )
 
 const (
-	// settleTime is how long settling may take after the upstream call's own
-	// deadline. A reservation expires after both, and anybody may close it then.
+	// settleTime is what is left to a call after the deadline of its upstream call.
+	// A reservation expires after both, and anybody may close it then.
 	settleTime = 15 * time.Second
+	// lastWords is the part of settleTime in which the caller may still take what
+	// there is to say: how the call ended. The rest is for the books.
+	lastWords = 2 * time.Second
 	// reserveTime bounds one Reserve; it has to stay below limit.StaleAfter.
 	reserveTime = 3 * time.Second
 	// admitTries bounds how often a claim is made anew: for a changed key, for a
@@ -79,13 +82,9 @@ func (x *exchange) admit(ctx context.Context) error {
 
 func (x *exchange) newClaim(ctx context.Context) *limit.Claim {
 	now := x.server.Now().Truncate(time.Millisecond)
-	end := now.Add(x.timeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(end) {
-		end = d
-	}
-	expires := end.Add(settleTime)
-	if latest := now.Add(maxReservation); expires.After(latest) {
-		expires = latest
+	x.end = now.Add(min(x.timeout, maxReservation-settleTime))
+	if d, ok := ctx.Deadline(); ok && d.Before(x.end) {
+		x.end = d
 	}
 	return &limit.Claim{
 		ID:             limit.NewID(),
@@ -97,7 +96,7 @@ func (x *exchange) newClaim(ctx context.Context) *limit.Claim {
 		Tokens:         x.quote.size(),
 		Cost:           x.quote.reserve(x.limited(gateway.Cost)),
 		At:             now,
-		Expires:        expires,
+		Expires:        x.end.Add(settleTime),
 		IdempotencyKey: x.r.Header.Get("Idempotency-Key"),
 	}
 }
@@ -227,16 +226,19 @@ const sweepAtOnce = 8
 func (x *exchange) sweep(ctx context.Context) {
 	list := x.standing.Lapsed(x.entry.key.Hash, x.entry.key.ID)
 	for _, s := range list[:min(len(list), sweepAtOnce)] {
+		own := false
 		err := x.describe(ctx, s)
 		if err == nil {
-			err = x.server.Store.Settle(ctx, s)
+			own, err = x.server.Store.Settle(ctx, s)
 		}
 		if err != nil {
 			x.server.Log.Logger.WarnContext(ctx, "expired reservation not closed; the next call tries again",
 				"keyId", s.Event.KeyID, "error", err)
 			return
 		}
-		x.server.Log.Call(ctx, &s.Event, nil)
+		if own { // others saw it too, and one of them has recorded it
+			x.server.Log.Call(ctx, &s.Event, nil)
+		}
 	}
 	x.standing.Expired = nil
 	for i := range x.standing.Also {

@@ -36,7 +36,7 @@ func (s *oneKey) Record(context.Context, gateway.Event) error { return nil }
 func (s *oneKey) Reserve(context.Context, *limit.Claim) (limit.Standing, error) {
 	return limit.Standing{}, nil
 }
-func (s *oneKey) Settle(context.Context, *limit.Settlement) error { return nil }
+func (s *oneKey) Settle(context.Context, *limit.Settlement) (bool, error) { return true, nil }
 
 // openBox seals nothing.
 type openBox struct{}

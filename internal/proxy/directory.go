@@ -64,7 +64,7 @@ const (
 	// maxAge bounds how long an entry is used without being read again: a
 	// second line of defence should a version ever not have been changed.
 	maxAge = 5 * time.Minute
-	// loadTimeout bounds reading an entry.
+	// loadTimeout bounds reading an entry, and opening a credential.
 	loadTimeout = 3 * time.Second
 )
 
@@ -188,6 +188,8 @@ func (d *directory) open(ctx context.Context, s *setting) (provider.Credential, 
 	}
 	params := make(map[string]string, len(s.Params)+1)
 	if len(s.Sealed) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+		defer cancel()
 		plain, err := d.box.Open(ctx, s.Sealed, s.SealContext())
 		if err == nil {
 			err = json.Unmarshal(plain, &params)

@@ -76,17 +76,13 @@ func (x *exchange) dispatch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	timeout := x.timeout
 	if !x.call.Stream {
 		// A plain call runs to its end even when the caller leaves: the provider
 		// bills it in full, and only its end says what it cost. A stream is
 		// cancelled, and what had passed is counted.
-		if d, ok := ctx.Deadline(); ok {
-			timeout = min(timeout, time.Until(d))
-		}
 		ctx = context.WithoutCancel(ctx)
 	}
-	ctx, x.cancel = context.WithTimeout(ctx, timeout)
+	ctx, x.cancel = context.WithTimeout(ctx, x.left())
 	req, err := x.upstreamRequest(ctx)
 	if err != nil {
 		return err

@@ -45,6 +45,7 @@ type exchange struct {
 	quote    *quote
 	claim    *limit.Claim // set once it is reserved
 	standing limit.Standing
+	end      time.Time      // when the call is cut short, so that it is settled before the claim expires
 	refused  []*limit.Claim // refused, but perhaps not taken back altogether
 	scope    string         // whose limit or rule refused, as gateway.Event has it
 	capped   int64          // lowered output cap, 0 if it was not lowered
@@ -164,11 +165,28 @@ func (x *exchange) read() error {
 	if err != nil {
 		return err
 	}
+	if err = checkNames(x.call); err != nil {
+		return err
+	}
 	err = provider.Complete(x.call, x.r.Header)
 	if x.call.Path != "" {
 		x.path = x.call.Path
 	}
 	return err
+}
+
+// maxName bounds, in bytes, the names that a call is recorded and summed under. The
+// longest that a provider gives to a model, ARNs, are shorter.
+const maxName = 1024
+
+func checkNames(c *provider.Call) error {
+	for _, model := range append([]string{c.Model}, c.Fallbacks...) {
+		if len(model) > maxName {
+			return &gateway.Error{Kind: gateway.Invalid, Code: "string_above_max_length", Param: "model",
+				Message: fmt.Sprintf("The model's name is longer than %d bytes.", maxName)}
+		}
+	}
+	return nil
 }
 
 func (x *exchange) readBody() ([]byte, error) {

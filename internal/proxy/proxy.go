@@ -106,6 +106,8 @@ func (s *Server) Endpoints() []*provider.Endpoint { return s.router.Endpoints() 
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// The connection's last answer has left its deadline there. Not every server has any.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	if s.CORS.Allow(w, r) {
 		return
 	}
@@ -124,6 +126,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := x.run(r.Context()); err != nil {
 		x.fail(err)
 	}
+	x.hurry(http.NewResponseController(w)) // what the server still holds goes out now
 }
 
 // run takes the call through its stages. Nothing reaches the caller before relay.
@@ -151,6 +154,7 @@ func (x *exchange) fail(err error) {
 	x.code = web.Public(err).Code
 	if !x.begun {
 		x.begun = true
+		x.hurry(http.NewResponseController(x.w))
 		x.standingHeaders()
 		x.status = web.WriteError(x.w, x.dialect(), err, x.id)
 		return

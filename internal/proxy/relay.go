@@ -39,7 +39,7 @@ func (x *exchange) relay(ctx context.Context) error {
 		return err
 	}
 	if len(held) > 0 {
-		x.write(held)
+		x.send(http.NewResponseController(x.w), held, false)
 	}
 	if x.meter.Texts() {
 		x.noteEnd()
@@ -97,13 +97,25 @@ func (x *exchange) copy(src io.Reader, flush bool) error {
 
 // send reports whether the caller took the piece.
 func (x *exchange) send(conn *http.ResponseController, p []byte, flush bool) bool {
-	// Not every server has deadlines.
-	_ = conn.SetWriteDeadline(time.Now().Add(x.server.patience))
+	x.hurry(conn)
 	if !x.write(p) {
 		return false
 	}
 	return !flush || conn.Flush() == nil
 }
+
+// hurry sets the time in which the caller has to take what is written next. One that
+// stops reading must not outlast the reservation.
+func (x *exchange) hurry(conn *http.ResponseController) {
+	wait := 2 * x.server.patience // the server may wait for the rest of a body that is refused
+	if !x.end.IsZero() {
+		wait = min(x.server.patience, x.left()+lastWords)
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(wait)) // not every server has deadlines
+}
+
+// left is how long the upstream call may still take.
+func (x *exchange) left() time.Duration { return x.end.Sub(x.server.Now()) }
 
 func (x *exchange) write(p []byte) bool {
 	_, err := x.w.Write(p)
@@ -145,8 +157,10 @@ func (x *exchange) breakOff(err error) {
 	} else if x.meter.MidEvent() {
 		event = "\n\n" + event
 	}
+	conn := http.NewResponseController(x.w)
+	x.hurry(conn)
 	if x.write([]byte(event)) {
-		_ = http.NewResponseController(x.w).Flush()
+		_ = conn.Flush()
 	}
 }
 

@@ -44,13 +44,15 @@ type rig struct {
 	db       *bolt.Store
 	store    *stagedStore // what the proxy sees of db
 	box      secret.Box
-	log      *journal
-	proxy    *proxy.Server
-	server   *httptest.Server
-	client   *http.Client
-	tracker  afterwork.Tracker
-	ended    chan struct{}   // closed when the test is over
-	setting  gateway.Setting // the first one, for model m at $0.05 per 1000 tokens out
+	// keyService, if set, stands between the proxy and the box.
+	keyService func(secret.Box) secret.Box
+	log        *journal
+	proxy      *proxy.Server
+	server     *httptest.Server
+	client     *http.Client
+	tracker    afterwork.Tracker
+	ended      chan struct{}   // closed when the test is over
+	setting    gateway.Setting // the first one, for model m at $0.05 per 1000 tokens out
 
 	config proxy.Config // while it is being made
 }
@@ -88,6 +90,9 @@ func newRig(t testing.TB, options ...option) *rig {
 	}
 	r.store = &stagedStore{Store: r.db}
 	r.config.Store, r.config.Box, r.config.Now = r.store, r.box, now
+	if r.keyService != nil {
+		r.config.Box = r.keyService(r.box)
+	}
 	r.proxy = proxy.New(r.config)
 	r.upstream = httptest.NewServer(r.fake)
 	r.server = httptest.NewUnstartedServer(afterwork.Handler(r.proxy, &r.tracker))

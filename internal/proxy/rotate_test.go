@@ -103,6 +103,7 @@ func TestRotatedKeyChanges(t *testing.T) {
 		SettingIDs: first.SettingIDs, CostLimit: 1_000_000}
 	r.must(r.db.CreateKey(t.Context(), again.Key))
 	r.passed(r.chat(again, hello))
+	r.settled()
 	r.refused(r.chat(again, hello), 429, "insufficient_quota")
 	r.refused(r.chat(first, hello), 401, "invalid_api_key")
 	if spent := r.books(again); spent != 1_000_000 {

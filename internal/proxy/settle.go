@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"tollgate/internal/gateway"
@@ -20,9 +21,13 @@ import (
 const (
 	settleTries = 3
 	settlePause = 50 * time.Millisecond
-	// maxStored bounds a request or response body that is kept with its event:
-	// two of them in base64 stay below DynamoDB's 400 KB for an item.
-	maxStored = 120 << 10
+	// sealTime is how long sealing logged bodies may take: what remains of
+	// settleTime has to do for the books.
+	sealTime = 2 * time.Second
+	// maxStored bounds a request or response body that is kept with its event, in
+	// bytes. What is not JSON is kept in base64, and what is sealed in base64 again:
+	// two of them then take 350 KiB of the 400 KiB that DynamoDB has for an item.
+	maxStored = 98 << 10
 )
 
 // settle runs once for every call, after the caller has its last byte: what it
@@ -32,7 +37,7 @@ func (x *exchange) settle(ctx context.Context) {
 	if x.cancel != nil {
 		x.cancel()
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	ctx, cancel := context.WithTimeout(ctx, settleTime-lastWords)
 	defer cancel()
 
 	e := x.event()
@@ -42,11 +47,12 @@ func (x *exchange) settle(ctx context.Context) {
 	switch {
 	case x.claim != nil:
 		failure = x.try(ctx, func() error {
-			return x.server.Store.Settle(ctx, &limit.Settlement{
+			_, err := x.server.Store.Settle(ctx, &limit.Settlement{
 				Key: x.claim.Key, Reservation: x.claim.Reservation(), Also: x.claim.Closings(x.standing),
 				Tokens: e.Tokens, Cost: e.Cost, Event: e, Stale: x.standing.Stale,
 				IdempotencyKey: x.claim.IdempotencyKey, Forget: x.forget(charged),
 			})
+			return err
 		})
 		x.sweep(ctx)
 	case x.entry != nil:
@@ -54,7 +60,7 @@ func (x *exchange) settle(ctx context.Context) {
 	}
 	x.takeBack(ctx)
 	if failure != nil {
-		x.server.Log.Logger.ErrorContext(ctx, "call not settled: what it reserved stays charged until it expires",
+		x.server.Log.Logger.ErrorContext(ctx, "call not settled: what it reserved stays charged",
 			"requestId", x.id, "keyId", e.KeyID, "error", failure)
 	}
 	x.server.Log.Call(ctx, &e, x.cause())
@@ -99,7 +105,7 @@ func (x *exchange) event() gateway.Event {
 	now := x.server.Now()
 	e := gateway.Event{
 		ID: x.id, ReservationID: limit.NewID(), At: x.start.Truncate(time.Millisecond),
-		Method: x.r.Method, Path: x.r.URL.Path, CustomID: x.customID, Metadata: x.metadata,
+		Method: x.r.Method, Path: short(x.r.URL.Path), CustomID: x.customID, Metadata: x.metadata,
 		Status: x.status, LatencyMS: now.Sub(x.start).Milliseconds(), Truncated: x.truncated,
 		Refused: x.code, Scope: x.scope, CapTokens: x.capped, Basis: gateway.BasisNone,
 		Retry: retries(x.r.Header),
@@ -117,7 +123,7 @@ func (x *exchange) event() gateway.Event {
 		e.Endpoint, e.Provider = x.endpoint.Pattern, x.endpoint.Vendor.Name()
 	}
 	if x.call != nil {
-		e.Model, e.Stream, e.UserID = x.call.Model, x.call.Stream, x.call.User
+		e.Model, e.Stream, e.UserID = short(x.call.Model), x.call.Stream, short(x.call.User)
 	}
 	if x.setting != nil {
 		e.SettingID = x.setting.ID
@@ -131,6 +137,15 @@ func (x *exchange) event() gateway.Event {
 		x.bodies(&e)
 	}
 	return e
+}
+
+// short cuts a name that comes from outside: an event has to fit into an item, and its
+// names into its sums.
+func short(s string) string {
+	if len(s) > maxName {
+		return strings.ToValidUTF8(s[:maxName], "")
+	}
+	return s
 }
 
 // retries is how often an SDK says that it has sent the call before.
@@ -160,6 +175,8 @@ func (x *exchange) sealBodies(ctx context.Context, e *gateway.Event) {
 		return
 	}
 	e.Sealed = true
+	ctx, cancel := context.WithTimeout(ctx, sealTime)
+	defer cancel()
 	for _, b := range []struct {
 		body    *[]byte
 		purpose string
@@ -240,7 +257,7 @@ func (x *exchange) reported(e *gateway.Event) (gateway.Usage, bool) {
 	}
 	e.Tier = x.meter.Tier()
 	if m := x.meter.Model(); m != x.call.Model {
-		e.Served = m
+		e.Served = short(m)
 	}
 	return x.endpoint.Vendor.Usage(x.call, x.meter.Members())
 }

@@ -143,10 +143,16 @@ func (s *stagedStore) Reserve(ctx context.Context, c *limit.Claim) (limit.Standi
 	return s.Store.Reserve(ctx, c)
 }
 
-func (s *stagedStore) Settle(ctx context.Context, v *limit.Settlement) error {
+func (s *stagedStore) Settle(ctx context.Context, v *limit.Settlement) (own bool, err error) {
 	s.note("Settle")
-	if s.settle != nil {
-		return s.settle(v, func() error { return s.Store.Settle(ctx, v) })
+	next := func() (err error) {
+		own, err = s.Store.Settle(ctx, v)
+		return err
 	}
-	return s.Store.Settle(ctx, v)
+	if s.settle != nil {
+		err = s.settle(v, next)
+		return own, err
+	}
+	err = next()
+	return own, err
 }

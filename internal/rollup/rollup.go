@@ -6,6 +6,7 @@ package rollup
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -240,12 +241,26 @@ func (f *Folder) Table() Table {
 	return t
 }
 
+// Rejected is the error of a Fold that counted all events but these, which the store
+// will not take however often it is tried.
+type Rejected struct {
+	EventIDs []string
+	Err      error
+}
+
+func (r *Rejected) Error() string {
+	return fmt.Sprintf("rollup: events %q cannot be counted: %v", r.EventIDs, r.Err)
+}
+
+func (r *Rejected) Unwrap() error { return r.Err }
+
 // Store keeps sums. Its errors are *gateway.Error.
 type Store interface {
 	// Fold counts events that Record or Settle wrote, each once however often
 	// and in whatever order and company it comes, and remembers the user and
 	// custom ids of their keys. After an error some are counted; repeating it
-	// counts the rest. It returns how many it counted.
+	// counts the rest; but after a *Rejected there is no rest. It returns how many it
+	// counted.
 	Fold(ctx context.Context, events []gateway.Event) (int, error)
 
 	// Sums gives each cell of the query to f, by Start ascending. An error of f

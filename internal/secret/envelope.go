@@ -27,6 +27,8 @@ type Envelope struct {
 	box Box
 	now func() time.Time
 
+	making chan struct{} // holds a token while a key is made
+
 	mu     sync.Mutex
 	aead   cipher.AEAD // nil before the first use
 	sealed []byte      // its key
@@ -36,7 +38,7 @@ type Envelope struct {
 
 // NewEnvelope does not call the box yet.
 func NewEnvelope(box Box, now func() time.Time) *Envelope {
-	return &Envelope{box: box, now: now, opened: make(map[string]cipher.AEAD)}
+	return &Envelope{box: box, now: now, making: make(chan struct{}, 1), opened: make(map[string]cipher.AEAD)}
 }
 
 // envelopeV1 is the first byte of what an Envelope seals. Then follow the length
@@ -57,12 +59,20 @@ func (e *Envelope) Seal(ctx context.Context, plain []byte, purpose string) ([]by
 	return aead.Seal(out, nil, plain, []byte(purpose)), nil
 }
 
-// current is the key to seal with; a new one when the old one is old.
+// current is the key to seal with; a new one when the old one is old. One caller
+// makes it, and the others wait for that, each for as long as it will.
 func (e *Envelope) current(ctx context.Context) (cipher.AEAD, []byte, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.aead != nil && e.now().Before(e.until) {
-		return e.aead, e.sealed, nil
+	if aead, sealed := e.fresh(); aead != nil {
+		return aead, sealed, nil
+	}
+	select {
+	case e.making <- struct{}{}:
+		defer func() { <-e.making }()
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	if aead, sealed := e.fresh(); aead != nil {
+		return aead, sealed, nil
 	}
 	var key [32]byte
 	rand.Read(key[:]) // never fails
@@ -77,8 +87,20 @@ func (e *Envelope) current(ctx context.Context) (cipher.AEAD, []byte, error) {
 	if len(sealed) > 1<<16-1 {
 		return nil, nil, errors.New("secret: the sealed key is too long")
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.aead, e.sealed, e.until = aead, sealed, e.now().Add(keyLife)
 	return aead, sealed, nil
+}
+
+// fresh is the key to seal with, nil if there is none or it is old.
+func (e *Envelope) fresh() (cipher.AEAD, []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.aead == nil || !e.now().Before(e.until) {
+		return nil, nil
+	}
+	return e.aead, e.sealed
 }
 
 var errEnvelope = errors.New("secret: not what an envelope seals")

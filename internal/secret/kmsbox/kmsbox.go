@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
@@ -17,29 +17,19 @@ import (
 
 // Box implements secret.Box. KMS takes secrets of up to 4096 bytes.
 type Box struct {
-	client func() (*kms.Client, error)
+	client func() *kms.Client
 	key    string // id, ARN or alias
 }
 
-// New returns a box that seals with the key, in the usual AWS environment. The
-// client is made at the first use: a cold start needs none.
-func New(key string) *Box {
-	return &Box{key: key, client: sync.OnceValues(func() (*kms.Client, error) {
-		cfg, err := config.LoadDefaultConfig(context.Background())
-		if err != nil {
-			return nil, err
-		}
-		return kms.NewFromConfig(cfg), nil
-	})}
+// New returns a box that seals with the key. The client is made at the first use: a
+// cold start needs none.
+func New(cfg aws.Config, key string) *Box {
+	return &Box{key: key, client: sync.OnceValue(func() *kms.Client { return kms.NewFromConfig(cfg) })}
 }
 
 // Seal implements secret.Box.
 func (b *Box) Seal(ctx context.Context, plain []byte, bind map[string]string) ([]byte, error) {
-	client, err := b.client()
-	if err != nil {
-		return nil, convert(err)
-	}
-	out, err := client.Encrypt(ctx, &kms.EncryptInput{KeyId: &b.key, Plaintext: plain, EncryptionContext: bind})
+	out, err := b.client().Encrypt(ctx, &kms.EncryptInput{KeyId: &b.key, Plaintext: plain, EncryptionContext: bind})
 	if err != nil {
 		return nil, convert(err)
 	}
@@ -48,11 +38,7 @@ func (b *Box) Seal(ctx context.Context, plain []byte, bind map[string]string) ([
 
 // Open implements secret.Box.
 func (b *Box) Open(ctx context.Context, sealed []byte, bind map[string]string) ([]byte, error) {
-	client, err := b.client()
-	if err != nil {
-		return nil, convert(err)
-	}
-	out, err := client.Decrypt(ctx, &kms.DecryptInput{KeyId: &b.key, CiphertextBlob: sealed, EncryptionContext: bind})
+	out, err := b.client().Decrypt(ctx, &kms.DecryptInput{KeyId: &b.key, CiphertextBlob: sealed, EncryptionContext: bind})
 	if err != nil {
 		return nil, convert(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"testing"
 
+	"tollgate/internal/awsconfig"
 	"tollgate/internal/gateway"
 	"tollgate/internal/secret/kmsbox"
 )
@@ -67,7 +68,11 @@ func newBox(t *testing.T) (*kmsbox.Box, *fakeKMS) {
 	} {
 		t.Setenv(name, value)
 	}
-	return kmsbox.New("alias/tollgate"), f
+	cfg, err := awsconfig.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kmsbox.New(cfg, "alias/tollgate"), f
 }
 
 func TestSealAndOpen(t *testing.T) {

@@ -40,7 +40,7 @@ func benchCalls(b *testing.B, callers int, own bool) {
 				if _, err := s.Reserve(b.Context(), c); err != nil {
 					b.Error(err)
 				}
-				if err := s.Settle(b.Context(), settlement(k, c, 1000)); err != nil {
+				if _, err := s.Settle(b.Context(), settlement(k, c, 1000)); err != nil {
 					b.Error(err)
 				}
 			}

@@ -70,8 +70,9 @@ func TestRestart(t *testing.T) {
 	end.Event.CustomID = "custom"
 	_, err1 := s.Reserve(ctx, open1)
 	_, err2 := s.Reserve(ctx, ended)
+	_, err3 := s.Settle(ctx, end)
 	for _, err := range []error{
-		err1, err2, s.Settle(ctx, end), s.CreateSetting(ctx, gateway.Setting{ID: "s", Name: "kept"}),
+		err1, err2, err3, s.CreateSetting(ctx, gateway.Setting{ID: "s", Name: "kept"}),
 	} {
 		if err != nil {
 			t.Fatal(err)

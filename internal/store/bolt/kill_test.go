@@ -53,7 +53,7 @@ func child(path string) error {
 				if i%10 == 9 {
 					continue // never settled
 				}
-				if err := s.Settle(context.Background(), settlement(k, c, 1000)); err != nil {
+				if _, err := s.Settle(context.Background(), settlement(k, c, 1000)); err != nil {
 					failed <- err
 				}
 				fmt.Println("S", c.ID)

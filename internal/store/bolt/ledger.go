@@ -118,36 +118,40 @@ func (s *Store) Release(ctx context.Context, claim *limit.Claim) error {
 }
 
 // Settle implements limit.Ledger.
-func (s *Store) Settle(ctx context.Context, v *limit.Settlement) error {
+func (s *Store) Settle(ctx context.Context, v *limit.Settlement) (own bool, err error) {
 	rec, err := newRecord(&v.Event)
 	if err != nil {
-		return err
+		return false, err
 	}
-	w := newWrite(ctx, func(t *txn) error { return t.settle(*v, rec, s.now(), s.cutoff()) })
+	w := newWrite(ctx, func(t *txn) (err error) {
+		own, err = t.settle(*v, rec, s.now(), s.cutoff())
+		return err
+	})
 	w.patient = true
 	err = s.commitWrite(w)
 	s.wrote(rec, err)
-	return err
+	return own && err == nil, err
 }
 
-func (t *txn) settle(v limit.Settlement, rec *eventRecord, now, cutoff time.Time) error {
+// settle reports whether the event that stands is the settlement's.
+func (t *txn) settle(v limit.Settlement, rec *eventRecord, now, cutoff time.Time) (own bool, err error) {
 	rec.written = false
 	written, err := t.event(rec.key)
 	switch {
 	case err == nil:
 		v.Tokens, v.Cost = written.Tokens, written.Cost
 	case !errors.Is(err, gateway.ErrNotFound):
-		return err
+		return false, err
 	}
 	parts := v.Parts()
 	for _, part := range parts { // read before anything is written: see attempt
 		if _, err := t.counters(part.Key); err != nil && !errors.Is(err, gateway.ErrNotFound) {
-			return err
+			return false, err
 		}
 	}
 	if written == nil {
 		if err := t.putEvent(rec, cutoff); err != nil {
-			return err
+			return false, err
 		}
 	}
 	for _, part := range parts { // those of what was deleted are not there; its events still count
@@ -155,5 +159,5 @@ func (t *txn) settle(v limit.Settlement, rec *eventRecord, now, cutoff time.Time
 			t.keepCounters(part.Key)
 		}
 	}
-	return t.endIdempotency(&v)
+	return written == nil || written.ID == v.Event.ID, t.endIdempotency(&v)
 }

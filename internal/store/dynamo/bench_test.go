@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"tollgate/internal/awsconfig"
 	"tollgate/internal/gateway"
 	"tollgate/internal/store/dynamo"
 )
@@ -30,7 +31,7 @@ func BenchmarkCall(b *testing.B) {
 							b.Error(err)
 							return
 						}
-						if err := s.Settle(b.Context(), s.settlement(c, 50, gateway.OneUSD/2_000_000)); err != nil {
+						if _, err := s.Settle(b.Context(), s.settlement(c, 50, gateway.OneUSD/2_000_000)); err != nil {
 							b.Error(err)
 							return
 						}
@@ -52,10 +53,11 @@ func BenchmarkNewClient(b *testing.B) {
 	b.ReportAllocs()
 	var client *dynamodb.Client
 	for b.Loop() {
-		var err error
-		if client, err = dynamo.NewClient(b.Context()); err != nil {
+		cfg, err := awsconfig.Load(b.Context())
+		if err != nil {
 			b.Fatal(err)
 		}
+		client = dynamo.NewClient(cfg)
 	}
 	if client.Options().Region != "us-east-1" {
 		b.Errorf("region %q", client.Options().Region)

@@ -3,39 +3,17 @@ package dynamo
 import (
 	"context"
 	"math/rand/v2"
-	"net"
-	"net/http"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 )
 
-// NewClient makes a client from the usual AWS environment
-// (AWS_ENDPOINT_URL_DYNAMODB included), with time-outs that fit a caller who
-// waits: the SDK's own would let one dead connection take half a minute.
-func NewClient(ctx context.Context, change ...func(*dynamodb.Options)) (*dynamodb.Client, error) {
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(newHTTPClient()))
-	if err != nil {
-		return nil, err
-	}
+// NewClient makes a client that tries again as this store can bear it.
+func NewClient(cfg aws.Config, change ...func(*dynamodb.Options)) *dynamodb.Client {
 	retries := func(o *dynamodb.Options) { o.Retryer = newRetryer() }
-	return dynamodb.NewFromConfig(cfg, append([]func(*dynamodb.Options){retries}, change...)...), nil
-}
-
-func newHTTPClient() *awshttp.BuildableClient {
-	return awshttp.NewBuildableClient().
-		WithDialerOptions(func(d *net.Dialer) { d.Timeout = time.Second }).
-		WithTransportOptions(func(t *http.Transport) {
-			t.TLSHandshakeTimeout = time.Second
-			// A connection that died unnoticed, as they do while a Lambda
-			// environment is frozen, must leave time for another try.
-			t.ResponseHeaderTimeout = time.Second
-			t.MaxIdleConns = 256
-			t.MaxIdleConnsPerHost = 256 // one host is all there is
-		})
+	return dynamodb.NewFromConfig(cfg, append([]func(*dynamodb.Options){retries}, change...)...)
 }
 
 // newRetryer makes three attempts with short pauses. Every write of the store may

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/internal/awsconfig"
 	"tollgate/internal/store/dynamo"
 )
 
@@ -27,10 +28,11 @@ func TestSilentConnection(t *testing.T) {
 	t.Setenv("AWS_REGION", "us-east-1")
 	t.Setenv("AWS_ACCESS_KEY_ID", "local")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "local")
-	client, err := dynamo.NewClient(t.Context())
+	cfg, err := awsconfig.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	client := dynamo.NewClient(cfg)
 	start := time.Now()
 	if err := dynamo.New(client, dynamo.Options{GatewayTable: "gateway", UsageTable: "usage"}).Warm(t.Context()); err != nil {
 		t.Fatal(err)

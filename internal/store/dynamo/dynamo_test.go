@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"tollgate/internal/awsconfig"
 	"tollgate/internal/gateway"
 	"tollgate/internal/limit"
 	"tollgate/internal/secret"
@@ -37,15 +38,15 @@ func newClient(t testing.TB, w *wire, attempts int) *dynamodb.Client {
 	t.Setenv("AWS_REGION", "us-east-1")
 	t.Setenv("AWS_ACCESS_KEY_ID", "local")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "local")
-	client, err := dynamo.NewClient(t.Context(), func(o *dynamodb.Options) {
+	cfg, err := awsconfig.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dynamo.NewClient(cfg, func(o *dynamodb.Options) {
 		o.BaseEndpoint = &endpoint
 		o.RetryMaxAttempts = attempts
 		w.HTTPClient, o.HTTPClient = o.HTTPClient, w
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
 }
 
 var tables atomic.Int64

@@ -3,6 +3,7 @@ package dynamo
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -47,6 +48,19 @@ func broken(err error) error {
 		Message: "The gateway cannot use its storage.",
 		Err:     err,
 	}
+}
+
+// invalid reports whether DynamoDB finds the request itself wrong, such as an item
+// that is too large.
+func invalid(err error) bool {
+	var canceled *types.TransactionCanceledException
+	if errors.As(err, &canceled) {
+		return slices.ContainsFunc(canceled.CancellationReasons, func(r types.CancellationReason) bool {
+			return r.Code != nil && *r.Code == "ValidationError"
+		})
+	}
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorCode() == "ValidationException"
 }
 
 // passing reports whether err may be gone the next time: everything but an

@@ -24,7 +24,7 @@ func TestLargeEvent(t *testing.T) {
 	st := b.settlement(c, 5, 5)
 	st.Event.Request = []byte("small")
 	st.Event.Response = bytes.Repeat([]byte{0xff}, 300<<10) // 400 KB as base64
-	if err := b.Settle(t.Context(), st); err != nil {
+	if _, err := b.Settle(t.Context(), st); err != nil {
 		t.Fatal(err)
 	}
 	events, err := b.Events(t.Context(), gateway.EventFilter{KeyIDs: []string{"k1"}, From: c.At, To: c.At.Add(time.Second)})

@@ -41,6 +41,7 @@ const partSums = most / 2
 
 // portion is what one marker stands for: an event, or a part of one.
 type portion struct {
+	event  string // id
 	marker item
 	places []rollup.Place
 	sums   rollup.Sums
@@ -66,7 +67,7 @@ func (s *Store) portions(events []gateway.Event) []portion {
 			}
 			marker := address(pk, name)
 			marker[attrTTL] = ttl
-			list = append(list, portion{marker, places, rollup.Of(e)})
+			list = append(list, portion{e.ID, marker, places, rollup.Of(e)})
 			n++
 		}
 	}
@@ -84,10 +85,36 @@ func (s *Store) Fold(ctx context.Context, events []gateway.Event) (int, error) {
 		return strings.Compare(text(a.marker, attrPK)+text(a.marker, attrSK), text(b.marker, attrPK)+text(b.marker, attrSK))
 	})
 	folded := 0
+	var rejected rollup.Rejected
 	for len(waiting) > 0 {
 		var chunk []portion
 		chunk, waiting = fill(waiting)
-		n, err := s.foldChunk(ctx, chunk)
+		n, err := s.foldApart(ctx, chunk, &rejected)
+		folded += n
+		if err != nil {
+			return folded, err
+		}
+	}
+	if rejected.Err != nil {
+		return folded, &rejected
+	}
+	return folded, nil
+}
+
+// foldApart folds a chunk, or where DynamoDB will not take it as a whole, its halves:
+// one event that does not fit must not keep others from being counted.
+func (s *Store) foldApart(ctx context.Context, chunk []portion, rejected *rollup.Rejected) (folded int, err error) {
+	folded, err = s.foldChunk(ctx, chunk)
+	switch {
+	case !invalid(err):
+		return folded, err
+	case len(chunk) == 1:
+		rejected.EventIDs, rejected.Err = append(rejected.EventIDs, chunk[0].event), err
+		return 0, nil
+	}
+	half := len(chunk) / 2
+	for _, part := range [][]portion{chunk[:half], chunk[half:]} {
+		n, err := s.foldApart(ctx, part, rejected)
 		folded += n
 		if err != nil {
 			return folded, err
@@ -96,18 +123,31 @@ func (s *Store) Fold(ctx context.Context, events []gateway.Event) (int, error) {
 	return folded, nil
 }
 
+// mostBytes is how much of names one transaction of a fold holds at most: well below
+// the 4 MB that it may have, for JSON makes some of them longer.
+const mostBytes = 1 << 20
+
 // fill takes as many portions as fit into a transaction.
 func fill(waiting []portion) (chunk, rest []portion) {
 	places := make(map[rollup.Place]bool)
+	size := 0
 	for i, p := range waiting {
 		for _, place := range p.places {
-			places[place] = true
+			if !places[place] {
+				places[place] = true
+				size += bytesOf(&place)
+			}
 		}
-		if i > 0 && i+1+len(places) > most {
+		if i > 0 && (i+1+len(places) > most || size > mostBytes) {
 			return waiting[:i], waiting[i:]
 		}
 	}
 	return waiting, nil
+}
+
+func bytesOf(p *rollup.Place) int {
+	g := &p.Group
+	return len(p.Value) + len(g.Provider) + len(g.Model) + len(g.Endpoint) + len(g.KeyID) + len(g.UserID) + len(g.Tags)
 }
 
 // foldChunk counts those of the chunk that were not, and returns how many events

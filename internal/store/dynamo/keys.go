@@ -104,6 +104,9 @@ func (s *Store) DeleteKey(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
+		if k.ID != id { // deleted meanwhile, and its secret given to another key
+			return gateway.ErrNotFound
+		}
 		writes := []types.TransactWriteItem{
 			s.removeVersion(pkKey(hash), skKey, k.Version),
 			s.remove(pkKey(hash), skCounters),

@@ -14,7 +14,7 @@ import (
 // Settle implements limit.Ledger: the event first, then the counters, those of the
 // shares before the key's, then the idempotency key if there is one. Each write may be repeated, and whoever stops
 // between two of them leaves what the next closer needs.
-func (s *Store) Settle(ctx context.Context, st *limit.Settlement) error {
+func (s *Store) Settle(ctx context.Context, st *limit.Settlement) (own bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
 	event := st.Event
@@ -24,18 +24,19 @@ func (s *Store) Settle(ctx context.Context, st *limit.Settlement) error {
 	event.Tokens, event.Cost = st.Tokens, st.Cost
 	stands, err := s.putEvent(ctx, event)
 	if err != nil {
-		return err
+		return false, err
 	}
+	own = stands.ID == event.ID
 	if err := s.closeAll(ctx, st, stands.Tokens, stands.Cost); err != nil {
-		return err
+		return own, err
 	}
 	switch {
 	case st.IdempotencyKey == "":
-		return nil
+		return own, nil
 	case st.Forget:
-		return s.forget(ctx, st.Key, st.IdempotencyKey, st.Reservation.ID)
+		return own, s.forget(ctx, st.Key, st.IdempotencyKey, st.Reservation.ID)
 	}
-	return s.end(ctx, st)
+	return own, s.end(ctx, st)
 }
 
 func (s *Store) closeAll(ctx context.Context, st *limit.Settlement, tokens int64, cost gateway.NanoUSD) error {

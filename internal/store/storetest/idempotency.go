@@ -33,7 +33,7 @@ func testIdempotencyEnded(s *suite) {
 	c := withKey(s.claim(k, 0, cent), "a")
 	_, err := s.Reserve(s.ctx, c)
 	s.must(err)
-	s.must(s.Settle(s.ctx, settlement(k, c, 0, cent)))
+	s.closed(settlement(k, c, 0, cent))
 	_, err = s.Reserve(s.ctx, withKey(s.claim(k, 0, cent), "a"))
 	s.is("same value", err, limit.ErrRepeated)
 	s.same("counters", s.values(k), map[string]int64{limit.Spend: int64(cent)})
@@ -46,10 +46,10 @@ func testIdempotencyForgotten(s *suite) {
 	s.must(err)
 	end := settlement(k, first, 0, 0)
 	end.Forget = true
-	s.must(s.Settle(s.ctx, end))
+	s.closed(end)
 	_, err = s.Reserve(s.ctx, withKey(s.claim(k, 0, cent), "a"))
 	s.must(err)
-	s.must(s.Settle(s.ctx, end)) // a retry must not forget what is another call's now
+	s.closed(end) // a retry must not forget what is another call's now
 	_, err = s.Reserve(s.ctx, withKey(s.claim(k, 0, cent), "a"))
 	s.is("while the second runs", err, limit.ErrRunning)
 }
@@ -88,7 +88,7 @@ func testIdempotencyExpiry(s *suite) {
 	_, err := s.Reserve(s.ctx, first)
 	s.must(err)
 	s.clock.advance(4 * time.Minute)
-	s.must(s.Settle(s.ctx, settlement(k, first, 0, cent)))
+	s.closed(settlement(k, first, 0, cent))
 
 	s.clock.set(epoch.Add(limit.IdempotencyWindow - time.Millisecond))
 	_, err = s.Reserve(s.ctx, withKey(s.claim(k, 0, cent), "a"))
@@ -118,10 +118,10 @@ func testIdempotencySlowCall(s *suite) {
 	s.must(err)
 	end := settlement(k, slow, 0, 0)
 	end.Forget = true
-	s.must(s.Settle(s.ctx, end)) // much too late; the value belongs to the second call
+	s.closed(end) // much too late; the value belongs to the second call
 	_, err = s.Reserve(s.ctx, withKey(s.claim(k, 0, cent), "a"))
 	s.is("after the slow call's settlement", err, limit.ErrRunning)
-	s.must(s.Settle(s.ctx, settlement(k, second, 0, cent)))
+	s.closed(settlement(k, second, 0, cent))
 	_, err = s.Reserve(s.ctx, withKey(s.claim(k, 0, cent), "a"))
 	s.is("after the second call's settlement", err, limit.ErrRepeated)
 }

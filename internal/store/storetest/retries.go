@@ -33,10 +33,15 @@ func testRetriedSettle(s *suite) {
 	s.must(err)
 	end := settlement(k, c, 20, cent)
 	for range 3 {
-		s.must(s.Settle(s.ctx, end))
+		if !s.closed(end) {
+			s.Error("a retry does not know its own event")
+		}
 	}
 	other := settlement(k, c, 49, 2*cent) // a second opinion comes too late
-	s.must(s.Settle(s.ctx, other))
+	other.Event.ID = "another"
+	if s.closed(other) {
+		s.Error("a second event stands")
+	}
 	s.same("counters", s.values(k), map[string]int64{
 		s.counter(gateway.Tokens, gateway.Day): 20, limit.Spend: int64(cent),
 	})
@@ -163,7 +168,7 @@ func testFaultOnceConcurrent(s *suite) {
 				}
 				passed.Add(1)
 				end := settlement(k, c, 0, cent)
-				if err := s.insist(func() error { return s.Settle(s.ctx, end) }); err != nil {
+				if err := s.insist(func() error { _, err := s.Settle(s.ctx, end); return err }); err != nil {
 					s.Error(err)
 				}
 			}

@@ -199,7 +199,7 @@ func testSharesFaultsConcurrent(s *suite) {
 				}
 				passed[i%2].Add(1)
 				end := settlement(k, c, 0, cent)
-				if err := s.insist(func() error { return s.Settle(s.ctx, end) }); err != nil {
+				if err := s.insist(func() error { _, err := s.Settle(s.ctx, end); return err }); err != nil {
 					s.Error(err)
 				}
 			}

@@ -117,7 +117,7 @@ func testSharesKilledInSettle(s *suite) {
 		c := s.shared(k, 100, 2*cent, user, tag)
 		_, err := s.Reserve(s.ctx, c)
 		s.must(err)
-		round = func() { _ = s.Settle(s.ctx, settlement(k, c, 60, cent)) } // nobody is left to read the error
+		round = func() { _, _ = s.Settle(s.ctx, settlement(k, c, 60, cent)) } // nobody is left to read the error
 		check = func() {
 			cost := 2 * cent
 			if len(s.events(k)) == 1 {

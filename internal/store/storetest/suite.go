@@ -244,11 +244,20 @@ func (s *suite) released(c *limit.Claim, refusal error) {
 // settle repeats a Settle that fails.
 func (s *suite) settle(v *limit.Settlement) (err error) {
 	for range tries {
-		if err = s.Settle(s.ctx, v); err == nil {
+		if _, err = s.Settle(s.ctx, v); err == nil {
 			return nil
 		}
 	}
 	return err
+}
+
+// closed is settle for a store that does not fail. It reports whether the settlement's
+// event is the one that stands.
+func (s *suite) closed(v *limit.Settlement) (own bool) {
+	s.Helper()
+	own, err := s.Settle(s.ctx, v)
+	s.must(err)
+	return own
 }
 
 // call reserves and settles in one go.

@@ -1,9 +1,11 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,6 +30,7 @@ func TestSums(t *testing.T, calls int, open func(t *testing.T, opt Options) SumS
 	}{
 		{"OneEvent", testSumOfOne},
 		{"ManyTags", testSumManyTags},
+		{"LongNames", testSumLongNames},
 		{"Once", testSumOnce},
 		{"Redelivered", testSumRedelivered},
 		{"Faults", testSumFaults},
@@ -164,6 +167,38 @@ func testSumManyTags(s *sumSuite) {
 		s.must(err)
 	}
 	s.equal("many tags", events)
+}
+
+// testSumLongNames folds events with names longer than the gateway lets through. They
+// may be too much for the store, but must not keep others from being counted.
+func testSumLongNames(s *sumSuite) {
+	var events []gateway.Event
+	for i, c := range []string{"m", "n", "o"} {
+		e := billed("hostile", time.Duration(i)*time.Second, i)
+		e.Model = strings.Repeat(c, 300<<10)
+		events = append(events, e)
+	}
+	innocent := billed("k1", 0, 7)
+	events = append(events, innocent)
+	for _, e := range events {
+		s.must(s.Record(s.ctx, e))
+	}
+	for range 2 {
+		_, err := s.sums.Fold(s.ctx, events)
+		var rejected *rollup.Rejected
+		if errors.As(err, &rejected) {
+			if slices.Contains(rejected.EventIDs, innocent.ID) {
+				s.Errorf("rejected %q", rejected.EventIDs)
+			}
+			err = nil
+		}
+		s.must(err)
+	}
+	hour := rollup.Hour.Floor(rollup.Ended(&innocent).Unix())
+	var requests int64
+	s.must(s.sums.Sums(s.ctx, rollup.Query{Dimension: rollup.Key, Value: "k1", Unit: rollup.Hour, From: hour, To: hour + 1},
+		func(c *rollup.Cell) error { requests += c.Sums.Requests; return nil }))
+	s.same("requests of the other key", requests, int64(1))
 }
 
 // testSumOnce delivers the same event often, alone and in company.
