@@ -106,8 +106,6 @@ func (s *Server) Endpoints() []*provider.Endpoint { return s.router.Endpoints() 
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// The connection's last answer has left its deadline there. Not every server has any.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	if s.CORS.Allow(w, r) {
 		return
 	}
