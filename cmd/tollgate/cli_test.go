@@ -36,7 +36,7 @@ func newCLI(t *testing.T) *cli {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- l.Serve(t.Context(), time.Second) }()
+	go func() { done <- l.Serve(t.Context(), time.Second, io.Discard) }()
 	t.Cleanup(func() { // the test's context has ended
 		if err := <-done; err != nil {
 			t.Error(err)

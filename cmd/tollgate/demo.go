@@ -45,7 +45,7 @@ func runDemo(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	served := make(chan error, 1)
-	go func() { served <- l.Serve(ctx, 10*time.Second) }()
+	go func() { served <- l.Serve(ctx, 10*time.Second, io.Discard) }()
 	d := demo{out: out, l: l}
 	err = d.show(ctx, "http://"+ln.Addr().String()+"/v1")
 	cancel()

@@ -9,8 +9,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -184,7 +186,7 @@ func (l *local) listen(o localOptions) error {
 
 // Serve serves until the context ends, then finishes what is in flight, settles
 // it and closes the store.
-func (l *local) Serve(ctx context.Context, grace time.Duration) error {
+func (l *local) Serve(ctx context.Context, grace time.Duration, stderr io.Writer) error {
 	failed := make(chan error, 2)
 	go func() { failed <- l.admin.Serve(l.listeners[0]) }()
 	go func() { failed <- l.proxy.Serve(l.listeners[1]) }()
@@ -195,8 +197,31 @@ func (l *local) Serve(ctx context.Context, grace time.Duration) error {
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	return errors.Join(err,
-		l.admin.Shutdown(end), l.proxy.Shutdown(end), l.tracker.Wait(end), l.store.Close())
+	end, stop := signal.NotifyContext(end, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if n := l.tracker.Busy(); n > 0 {
+		fmt.Fprintf(stderr, "tollgate: finishing %d calls; interrupt again to end them now\n", n)
+	}
+	stopped := errors.Join(l.admin.Shutdown(end), l.proxy.Shutdown(end), l.tracker.Wait(end))
+	if end.Err() != nil {
+		stopped = l.cut()
+	}
+	return errors.Join(err, stopped, l.store.Close())
+}
+
+// lastWait is how long calls have to be settled that are cut.
+const lastWait = 3 * time.Second
+
+// cut ends what is in flight. Streams end with their connections and are settled; the
+// reservation of a call that has not ended by then is closed when it has expired.
+func (l *local) cut() error {
+	_ = errors.Join(l.admin.Close(), l.proxy.Close()) // the listeners are closed already
+	ctx, cancel := context.WithTimeout(context.Background(), lastWait)
+	defer cancel()
+	if l.tracker.Wait(ctx) == nil {
+		return nil
+	}
+	return fmt.Errorf("%d calls were not finished: what they reserved stays charged", l.tracker.Busy())
 }
 
 // gcPercent lets the heap, a few megabytes, grow to five times what lives before
@@ -215,7 +240,7 @@ func runLocal(ctx context.Context, o localOptions, stdout, stderr io.Writer) err
 	if !o.quiet {
 		fmt.Fprintf(stdout, greeting, l.AdminURL, l.ProxyURL, l.AdminURL, l.AdminURL, l.ProxyURL)
 	}
-	return l.Serve(ctx, o.env.ProxyTimeout)
+	return l.Serve(ctx, o.env.ProxyTimeout, stderr)
 }
 
 const greeting = `Tollgate is running.

@@ -268,6 +268,66 @@ func TestSIGTERMFinishesCalls(t *testing.T) {
 	}
 }
 
+// A second signal ends what the first one waits for. A stream is settled by then.
+func TestSecondSignal(t *testing.T) {
+	for _, test := range []struct {
+		name, body string
+		clean      bool
+	}{
+		{"stream", strings.Replace(chat, "{", `{"stream":true,`, 1), true},
+		{"plain", chat, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ai := &fakeai.Server{}
+			ai.Delay.Store(int64(time.Minute))
+			upstream := httptest.NewServer(ai)
+			defer upstream.Close()
+			defer upstream.CloseClientConnections()
+			data := filepath.Join(t.TempDir(), "data")
+			p := start(t, data)
+			keyID := p.setUp(upstream.URL)
+			gone := make(chan error, 1)
+			go func() {
+				req, err := http.NewRequest("POST", p.proxy+"/api/providers/openai/v1/chat/completions", strings.NewReader(test.body))
+				if err == nil {
+					req.Header.Set("Authorization", "Bearer my-secret-key")
+					_, err = http.DefaultClient.Do(req)
+				}
+				gone <- err
+			}()
+			for ai.Calls() == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			for { // until the first signal has closed the listener
+				conn, err := net.Dial("tcp", strings.TrimPrefix(p.proxy, "http://"))
+				if err != nil {
+					break
+				}
+				conn.Close()
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(100 * time.Millisecond)
+			begin := time.Now()
+			err := p.stop(syscall.SIGTERM)
+			if took := time.Since(begin); took > 10*time.Second || (err == nil) != test.clean {
+				t.Errorf("ended after %v with %v; want a clean end: %v", took, err, test.clean)
+			}
+			if err := <-gone; err == nil {
+				t.Error("the call in flight got an answer")
+			}
+			if test.clean {
+				p = start(t, data)
+				if e := p.events(keyID, 1)[0]; e["cost_in_usd"] == 0.0 {
+					t.Errorf("event %v, want what was reserved", e)
+				}
+			}
+		})
+	}
+}
+
 func TestAddressInUse(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

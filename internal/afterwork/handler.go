@@ -55,6 +55,13 @@ func (t *Tracker) Wait(ctx context.Context) error {
 	}
 }
 
+// Busy is how many requests are being served, or have left work that is not done.
+func (t *Tracker) Busy() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.busy
+}
+
 func (t *Tracker) begin() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -8,13 +8,15 @@ const openAIPrefix = "/api/providers/openai/v1"
 // openAIRows are the endpoints of OpenAI's API, below its version. The parameter
 // names are API: keys' allowedPaths name these patterns. Not here on purpose:
 // realtime, live and client secrets, which would let a caller talk to the provider
-// past the gateway, and the organization's administration.
+// past the gateway, the organization's administration, and what is neither priced
+// here nor asked for so far: containers, evals and videos.
 func openAIRows() []Endpoint {
 	table := []Endpoint{
 		{Method: "POST", Pattern: "/chat/completions", Metering: Chat},
 		{Method: "POST", Pattern: "/completions", Metering: Completion},
 		{Method: "POST", Pattern: "/responses", Metering: Responses},
 		{Method: "POST", Pattern: "/embeddings", Metering: Embeddings},
+		{Method: "POST", Pattern: "/decisions", Metering: Embeddings}, // tokens in, as there
 		{Method: "POST", Pattern: "/images/generations", Metering: Image},
 		{Method: "POST", Pattern: "/images/edits", Metering: Image, Form: true},
 		{Method: "POST", Pattern: "/images/variations", Metering: Image, Form: true},
@@ -29,6 +31,7 @@ func openAIRows() []Endpoint {
 		{Method: "POST", Pattern: "/vector_stores/:vector_store_id/search", Metering: FileSearch},
 		{Method: "POST", Pattern: "/batches", Metering: Unbounded},
 		{Method: "POST", Pattern: "/fine_tuning/jobs", Metering: Unbounded},
+		{Method: "POST", Pattern: "/fine_tuning/alpha/graders/run", Metering: Unbounded},
 		{Method: "POST", Pattern: "/responses/compact", Metering: Responses},
 	}
 	for line := range strings.Lines(openAIFree) {
@@ -113,6 +116,10 @@ POST   /fine_tuning/jobs/:job_id/pause
 POST   /fine_tuning/jobs/:job_id/resume
 GET    /fine_tuning/jobs/:job_id/events
 GET    /fine_tuning/jobs/:job_id/checkpoints
+GET    /fine_tuning/checkpoints/:checkpoint/permissions
+POST   /fine_tuning/checkpoints/:checkpoint/permissions
+DELETE /fine_tuning/checkpoints/:checkpoint/permissions/:permission_id
+POST   /fine_tuning/alpha/graders/validate
 
 POST   /vector_stores
 GET    /vector_stores

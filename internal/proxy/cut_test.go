@@ -195,30 +195,52 @@ func TestCallerLeavesPlainCall(t *testing.T) {
 	r.books(k)
 }
 
-// A plain answer that breaks off is cut, so that no part passes for the whole; what
-// it cost is not known, and not none.
+// Of a plain answer that breaks off no part passes for the whole: it is an error, and
+// where too much of it has gone out for that, cut. What it cost is not known, and not
+// none, so clients are told not to repeat the call by themselves.
 func TestBrokenPlainAnswer(t *testing.T) {
-	for name, override := range map[string]func(http.ResponseWriter, *http.Request, []byte) bool{
-		"with its length": func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
-			w.Header().Set("Content-Type", "application/json")
-			w.Header().Set("Content-Length", "1000")
-			io.WriteString(w, `{"choices":[{"message":{"content":"one two`)
+	broken := func(length string, pieces int) func(http.ResponseWriter, *http.Request, []byte) bool {
+		return func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+			h := w.Header()
+			h.Set("Content-Type", "application/json")
+			h.Set("Content-Encoding", "identity")
+			h.Set("X-Of-The-Provider", "1")
+			if length != "" {
+				h.Set("Content-Length", length)
+			}
 			w.(http.Flusher).Flush()
+			for range pieces {
+				io.WriteString(w, `{"choices":[{"message":{"content":"one two`)
+				w.(http.Flusher).Flush()
+			}
 			panic(http.ErrAbortHandler)
-		},
-		"in chunks": func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
-			w.Header().Set("Content-Type", "application/json")
-			io.WriteString(w, `{"choices":[{"message":{"content":"one two`)
-			w.(http.Flusher).Flush()
-			panic(http.ErrAbortHandler)
-		},
+		}
+	}
+	for _, test := range []struct {
+		name     string
+		override func(http.ResponseWriter, *http.Request, []byte) bool
+		cut      bool
+	}{
+		{"with its length", broken("1000", 1), false},
+		{"in chunks", broken("", 3), false},
+		{"before its first byte", broken("1000", 0), false},
+		{"long, with its length", broken("1000000", 2000), true},
+		{"long, in chunks", broken("", 2000), true},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t)
-			r.fake.Override = override
+			r.fake.Override = test.override
 			k := r.newKey()
-			if a := r.chat(k, hello); a.err == nil {
-				t.Errorf("got %d %q without an error", a.status, a.body)
+			a := r.chat(k, hello)
+			if test.cut {
+				if a.err == nil || a.status != 200 {
+					t.Errorf("got %d %q without an error", a.status, a.body)
+				}
+			} else {
+				r.refused(a, 502, "upstream_interrupted")
+				if a.header.Get("X-Should-Retry") != "false" || a.header.Get("X-Of-The-Provider") != "" || a.header.Get("Content-Encoding") != "" {
+					t.Errorf("headers %v", a.header)
+				}
 			}
 			e := r.event(k)
 			if !e.Truncated || e.Refused != "upstream_interrupted" || e.Basis != gateway.BasisReserved || e.Cost != 1_000_000 {

@@ -28,6 +28,9 @@ func NewTransport(platform ...string) *http.Transport {
 		MaxIdleConnsPerHost:   1024, // the default of 2 makes a new connection for almost every call
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,
+		// A connection that died while a Lambda environment was frozen says nothing.
+		// A call on it would wait for as long as it may.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 		// More than any provider sends; a megabyte of headers is not an answer.
 		MaxResponseHeaderBytes: 256 << 10,
 		WriteBufferSize:        16 << 10,

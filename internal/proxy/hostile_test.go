@@ -201,3 +201,35 @@ func TestCallerLeavesWhileSending(t *testing.T) {
 		t.Errorf("event %+v", e)
 	}
 }
+
+// What is no HTTP request gets no further than the server in front.
+func TestMalformedRequests(t *testing.T) {
+	r := newRig(t)
+	k := r.newKey()
+	for name, head := range map[string]string{
+		"a line break in a header":       "POST " + chat + " HTTP/1.1\r\nHost: a\r\nX-Custom-Event-Id: a\rb\r\n",
+		"a header folded over two lines": "POST " + chat + " HTTP/1.1\r\nHost: a\r\nX-Custom-Event-Id: a\r\n\x00b: c\r\n",
+		"NUL in a header":                "POST " + chat + " HTTP/1.1\r\nHost: a\r\nX-Custom-Event-Id: a\x00b\r\n",
+		"a path that does not decode":    "POST " + chat + "/%zz HTTP/1.1\r\nHost: a\r\n",
+		"a method with a blank":          "PO ST " + chat + " HTTP/1.1\r\nHost: a\r\n",
+		"two lengths":                    "POST " + chat + " HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", r.server.Listener.Addr().String())
+			r.must(err)
+			defer conn.Close()
+			r.must(conn.SetDeadline(time.Now().Add(5 * time.Second)))
+			_, err = fmt.Fprintf(conn, "%sAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", head, k.secret, len(hello), hello)
+			r.must(err)
+			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			r.must(err)
+			defer res.Body.Close()
+			if res.StatusCode != 400 {
+				t.Errorf("got %s, want 400", res.Status)
+			}
+		})
+	}
+	if n := r.fake.Calls(); n != 0 || len(r.events(k)) != 0 {
+		t.Errorf("%d calls reached the provider", n)
+	}
+}

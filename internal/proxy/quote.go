@@ -45,6 +45,10 @@ var errNoPrice = &gateway.Error{Kind: gateway.Forbidden, Code: "model_price_unkn
 	Message: "The price of this call is not known, and a cost limit applies to it. " +
 		"An operator can add a price to the provider setting's costMap, or set the key's unknownModel to allow."}
 
+// errNoModel is errNoPrice for a call that names no model.
+var errNoModel = &gateway.Error{Kind: gateway.Invalid, Code: "missing_required_parameter", Param: "model",
+	Message: "The call names no model. Without one its price is not known, and a cost limit applies to it."}
+
 var errUnbounded = &gateway.Error{Kind: gateway.Forbidden, Code: "cost_not_boundable",
 	Message: "The cost of this call cannot be bounded before it runs, and a cost limit applies to it. " +
 		"An operator can set the key's unknownModel to allow."}
@@ -66,7 +70,11 @@ func (x *exchange) newQuote() (*quote, error) {
 	q.unit()
 	q.tokens()
 	if q.dearest == nil || len(q.dearest.Unpriced(q.bound)) > 0 {
-		if x.deniesUnknown() {
+		switch {
+		case !x.deniesUnknown():
+		case x.call.Model == "":
+			return nil, errNoModel
+		default:
 			return nil, errNoPrice
 		}
 	}

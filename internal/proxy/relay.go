@@ -23,21 +23,15 @@ func (x *exchange) relay(ctx context.Context) error {
 	defer res.Body.Close()
 	x.meter = provider.MeterFor(x.call, res.Header)
 
-	h := x.w.Header()
-	answerHeader(h, res.Header)
-	x.standingHeaders()
-	if x.meter.Texts() {
-		h.Set("X-Accel-Buffering", "no") // for proxies in between
-		h.Del("Content-Length")          // an event may be taken out
+	if x.call.Stream || x.meter.Texts() {
+		x.begin()
 	}
-	x.begun, x.status = true, res.StatusCode
-	x.w.WriteHeader(res.StatusCode)
-
 	err := x.copy(res.Body, x.meter.Texts() || res.ContentLength < 0)
 	held := x.meter.End()
 	if err != nil {
 		return err
 	}
+	x.begin()
 	if len(held) > 0 {
 		x.send(http.NewResponseController(x.w), held, false)
 	}
@@ -59,21 +53,54 @@ func (x *exchange) noteEnd() {
 	}
 }
 
+// begin sends the provider's head on, once. After it a failure can only cut the answer.
+func (x *exchange) begin() {
+	if x.begun {
+		return
+	}
+	h := x.w.Header()
+	answerHeader(h, x.response.Header)
+	x.standingHeaders()
+	if x.meter.Texts() {
+		h.Set("X-Accel-Buffering", "no") // for proxies in between
+		h.Del("Content-Length")          // an event may be taken out
+	}
+	x.begun, x.status = true, x.response.StatusCode
+	x.w.WriteHeader(x.status)
+}
+
+// holdTime is how long the beginning of an answer waits for its end. A provider that
+// keeps a connection alive with blanks is not held up for longer.
+const holdTime = 2 * time.Second
+
 // copy moves the body in the pieces it arrives in. With flush each goes out at
-// once.
+// once, but those at the beginning of an answer in one piece: they wait until it is
+// whole or fills the buffer, so that one which breaks off before is an error that
+// says so.
 func (x *exchange) copy(src io.Reader, flush bool) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	conn := http.NewResponseController(x.w)
 	gone := false
+	held := 0 // bytes that wait at the beginning of buf
 	for {
-		n, err := src.Read(*buf)
+		n, err := src.Read((*buf)[held:])
 		if n > 0 {
 			x.last = x.server.Now()
 			if x.first.IsZero() {
 				x.first = x.last
 			}
-			if out := x.meter.Pass((*buf)[:n]); len(out) > 0 && !gone {
+			out := x.meter.Pass((*buf)[held : held+n])
+			if !x.begun {
+				if held += n; err == nil && held < len(*buf) && x.last.Sub(x.first) < holdTime {
+					continue
+				}
+				out, held = (*buf)[:held], 0 // what the meter passes is as it came
+				if err == nil || err == io.EOF {
+					x.begin()
+				}
+			}
+			if len(out) > 0 && x.begun && !gone {
 				gone = !x.send(conn, out, flush)
 			}
 			if x.call.StreamEnd != "" && x.meter.Ended() {
@@ -82,6 +109,10 @@ func (x *exchange) copy(src io.Reader, flush bool) error {
 		}
 		switch {
 		case err == io.EOF:
+			if held > 0 {
+				x.begin()
+				gone = !x.send(conn, (*buf)[:held], flush)
+			}
 			if gone {
 				x.abandoned()
 			}
@@ -138,9 +169,9 @@ func (x *exchange) brokenAnswer(err error, gone bool) error {
 	}
 	x.truncated = true
 	if errors.Is(err, context.DeadlineExceeded) {
-		return &gateway.Error{Kind: gateway.Timeout, Err: err, Message: "The provider's answer did not end in time."}
+		return &gateway.Error{Kind: gateway.Timeout, NoRetry: true, Err: err, Message: "The provider's answer did not end in time."}
 	}
-	return &gateway.Error{Kind: gateway.BadGateway, Code: "upstream_interrupted", Err: err,
+	return &gateway.Error{Kind: gateway.BadGateway, Code: "upstream_interrupted", NoRetry: true, Err: err,
 		Message: "The provider's answer broke off."}
 }
 

@@ -47,7 +47,7 @@ func (l *Log) Call(ctx context.Context, e *gateway.Event, cause error) {
 	)
 	for _, a := range []struct{ name, value string }{
 		{"keyId", e.KeyID}, {"provider", e.Provider}, {"model", e.Model}, {"served", e.Served},
-		{"basis", string(e.Basis)}, {"price", e.Price}, {"refused", e.Refused},
+		{"basis", string(e.Basis)}, {"price", e.Price}, {"refused", e.Refused}, {"scope", e.Scope},
 	} {
 		if a.value != "" {
 			attrs = append(attrs, slog.String(a.name, a.value))
