@@ -77,6 +77,7 @@ type Server struct {
 	users     *userDirectory
 	served    servedModels
 	patience  time.Duration // how long a caller may take to send, or to take, the next piece
+	pause     time.Duration // before the second try of a write after the call
 }
 
 // New returns a server. It does no work that the first call could do.
@@ -94,6 +95,7 @@ func New(c Config) *Server {
 		bodies:    secret.NewEnvelope(c.Box, c.Now),
 		users:     newUserDirectory(c.Store, c.Now),
 		patience:  30 * time.Second,
+		pause:     settlePause,
 	}
 	for _, v := range c.Vendors {
 		s.directory.native[v.Name()] = true

@@ -94,6 +94,7 @@ func newRig(t testing.TB, options ...option) *rig {
 		r.config.Box = r.keyService(r.box)
 	}
 	r.proxy = proxy.New(r.config)
+	r.proxy.SetPause(time.Millisecond)
 	r.upstream = httptest.NewServer(r.fake)
 	r.server = httptest.NewUnstartedServer(afterwork.Handler(r.proxy, &r.tracker))
 	r.server.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(r.log, nil), slog.LevelError)

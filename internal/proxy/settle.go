@@ -19,7 +19,10 @@ import (
 )
 
 const (
-	settleTries = 3
+	// settleTries bounds how often a write of the books is tried, with pauses that
+	// double from settlePause: six seconds in all. What is given up stays charged at
+	// its worst case for good, and nobody waits for it.
+	settleTries = 8
 	settlePause = 50 * time.Millisecond
 	// sealTime is how long sealing logged bodies may take: what remains of
 	// settleTime has to do for the books.
@@ -69,6 +72,7 @@ func (x *exchange) settle(ctx context.Context) {
 	}
 }
 
+// try does f until it succeeds, settleTries times at most.
 func (x *exchange) try(ctx context.Context, f func() error) error {
 	var err error
 	for n := range settleTries {
@@ -78,7 +82,7 @@ func (x *exchange) try(ctx context.Context, f func() error) error {
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(settlePause << n):
+		case <-time.After(x.server.pause << n):
 		}
 	}
 	return err
