@@ -34,8 +34,8 @@ func multipartForm(t testing.TB, fields map[string]string, file, name, content s
 	return b.String(), w.FormDataContentType()
 }
 
-// every endpoint reaches the provider as it came, with
-// the setting's credential, and its answer comes back as it is.
+// Every endpoint that there is, the peer's among them, reaches the provider as it came,
+// with the setting's credential, and its answer comes back as it is.
 func TestEveryEndpoint(t *testing.T) {
 	r := newRig(t)
 	endpoints := r.proxy.Endpoints()
