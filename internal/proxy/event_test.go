@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -9,8 +10,36 @@ import (
 	"tollgate/internal/gateway"
 )
 
+// EV-04: what is refused is recorded as well, with its status and its key.
+func TestRefusedCallsAreRecorded(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*gateway.Key)
+		body   string
+		status int
+		code   string
+	}{
+		{"EV-04 path", func(k *gateway.Key) { k.AllowedPaths = []gateway.AllowedPath{{Method: "GET", Path: chat}} }, hello, 403, "path_not_allowed"},
+		{"EV-04 limit", limited(perMinute(0)), hello, 429, "rate_limit_exceeded"},
+		{"EV-04 revoked", func(k *gateway.Key) { k.Revoked = true }, hello, 401, "api_key_revoked"},
+		{"EV-04 body", func(*gateway.Key) {}, "{", 400, "invalid_json"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t)
+			k := r.newKey(test.change, tagged("team"))
+			a := r.chat(k, test.body, "X-Custom-Event-Id: c-1")
+			r.refused(a, test.status, test.code)
+			e := r.event(k)
+			if e.ID != a.header.Get("X-Request-Id") || e.KeyID != k.ID || !slices.Equal(e.Tags, []string{"team"}) || e.CustomID != "c-1" ||
+				e.Status != test.status || e.Refused != test.code || e.Method != "POST" || e.Path != chat || e.Cost != 0 {
+				t.Errorf("event %+v", e)
+			}
+		})
+	}
+}
+
 // EV-01, EV-02, EV-07: what the event of a call holds.
-func TestEvent(t *testing.T) {
+func testEvent(t *testing.T) {
 	r := newRig(t)
 	r.fake.Delay.Store(int64(30 * time.Millisecond))
 	policy := r.newPolicy(rules())
@@ -43,5 +72,36 @@ func TestEvent(t *testing.T) {
 	r.passed(r.chat(quiet, body))
 	if e := r.event(quiet); len(e.Request) != 0 || len(e.Response) != 0 {
 		t.Errorf("bodies kept without being asked to: %+v", e)
+	}
+}
+
+// EV-12: metrics of each call, by provider and model, and its status beside them.
+func testMetrics(t *testing.T) {
+	r := newRig(t, func(r *rig) { r.config.Log.Namespace = "Tollgate" })
+	k := r.newKey()
+	r.passed(r.chat(k, hello))
+	r.fake.Override = answers(500, "application/json", `{}`)
+	r.chat(k, hello)
+	r.settled()
+	log := r.log.String()
+	for _, status := range []int{200, 500} {
+		found := false
+		for line := range strings.Lines(log) {
+			var m struct {
+				AWS                    any `json:"_aws"`
+				Provider, Model        string
+				Status                 int `json:"status"`
+				Calls, Failed, Refused int
+			}
+			if json.Unmarshal([]byte(line), &m) == nil && m.AWS != nil && m.Status == status {
+				found = true
+				if m.Provider != "openai" || status == 200 && m.Model != "m" || m.Calls != 1 || m.Failed != status/500 {
+					t.Errorf("%s", line)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("no metrics of the call with status %d in %s", status, log)
+		}
 	}
 }

@@ -2,11 +2,13 @@ package proxy_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"tollgate/internal/awsauth"
 	"tollgate/internal/gateway"
 	"tollgate/internal/limit"
 	"tollgate/internal/provider"
@@ -104,8 +106,8 @@ func TestStoreFails(t *testing.T) {
 	}{
 		{"before, once", once(before), 200, 1_000_000},
 		{"after, once", once(after), 200, 1_000_000},
-		{"before, always", before, 503, 0},
-		{"after, always", after, 503, 0},
+		{"ER-11 before, always", before, 503, 0},
+		{"ER-11 after, always", after, 503, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t)
@@ -134,7 +136,7 @@ func TestStoreFails(t *testing.T) {
 			r.passed(r.chat(k, hello)) // and nothing is left in the way
 		})
 	}
-	t.Run("reading the key", func(t *testing.T) {
+	t.Run("ER-11 reading the key", func(t *testing.T) {
 		r := newRig(t)
 		r.store.read = func() error { return errDisk }
 		r.refused(r.chat(r.newKey(), hello), 503, "storage_unavailable")
@@ -174,8 +176,8 @@ func TestKilledProcess(t *testing.T) {
 		limits []gateway.Limit
 		early  int // status of a call before the reservation expires
 	}{
-		{"concurrency", []gateway.Limit{{Measure: gateway.Concurrency, Max: 1}}, 429},
-		{"others", []gateway.Limit{perMinute(100)}, 200},
+		{"EV-06 concurrency", []gateway.Limit{{Measure: gateway.Concurrency, Max: 1}}, 429},
+		{"EV-06 others", []gateway.Limit{perMinute(100)}, 200},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t, standing)
@@ -215,7 +217,7 @@ func TestKilledProcess(t *testing.T) {
 }
 
 // EV-08, AU-10: no log line and no error holds a key, a credential or part of a body.
-func TestNothingLeaks(t *testing.T) {
+func testNothingLeaks(t *testing.T) {
 	r := newRig(t)
 	const mark = "marker-of-a-body"
 	marked := strings.Replace(hello, `"hi"`, `"`+mark+`"`, 1)
@@ -260,6 +262,41 @@ func TestNothingLeaks(t *testing.T) {
 		if !strings.Contains(log, a.header.Get("X-Request-Id")) {
 			t.Errorf("no line for %s", a.body)
 		}
+	}
+}
+
+// EV-08: no line of any endpoint holds what was sent or answered.
+func TestNothingLeaksFromEndpoints(t *testing.T) {
+	r := newRig(t, func(r *rig) { r.config.Signer = awsauth.New(awsauth.Options{}) })
+	k := r.keyForAll()
+	const mark = "marker-of-a-body"
+	for _, status := range []int{200, 400, 500} {
+		r.fake.Override = answers(status, "application/json", `{"model":"m","error":{"message":"`+mark+`"},"choices":[{"message":{"content":"`+mark+`"}}]}`)
+		for _, e := range r.proxy.Endpoints() {
+			path := peerIDs.Replace(e.Pattern)
+			t.Run(fmt.Sprint("EV-08 ", status, " ", e.Method, " ", path), func(t *testing.T) {
+				body, contentType := `{"model":"m","prompt":"`+mark+`","input":"`+mark+`","max_tokens":5,"messages":[{"role":"user","content":"`+mark+`"}],"contents":[{"parts":[{"text":"`+mark+`"}]}]}`, "application/json"
+				switch {
+				case e.Form:
+					body, contentType = multipartForm(t, map[string]string{"model": "m", "prompt": mark, "purpose": "batch"}, "file", mark+".bin", mark)
+				case e.Method != "POST":
+					body = ""
+				}
+				req := r.request(k.secret, e.Method, path+"?q="+mark, body)
+				req.Header.Set("Content-Type", contentType)
+				if a := r.do(req); a.err != nil {
+					t.Error(a.err)
+				}
+			})
+		}
+	}
+	r.settled()
+	log := r.log.String()
+	if at := strings.Index(log, mark); at >= 0 {
+		t.Errorf("the log holds it: %.600s", log[max(0, at-500):])
+	}
+	if n, want := strings.Count(log, `"msg":"call"`), 3*len(r.proxy.Endpoints()); n != want {
+		t.Errorf("%d lines for %d calls", n, want)
 	}
 }
 

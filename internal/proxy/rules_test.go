@@ -29,8 +29,8 @@ func TestAllowedPathsAndModels(t *testing.T) {
 		code         string
 	}{
 		{"CK-01 the pattern", paths("GET /models/:model"), "GET", "/models/gpt-4o", "", 200, ""},
-		{"CK-01 another path", paths("GET /models/:model"), "GET", "/models", "", 403, "path_not_allowed"},
-		{"CK-01 another method", paths("GET /models/:model"), "DELETE", "/models/gpt-4o", "", 403, "path_not_allowed"},
+		{"CK-01 CK-02 another path", paths("GET /models/:model"), "GET", "/models", "", 403, "path_not_allowed"},
+		{"CK-01 CK-02 another method", paths("GET /models/:model"), "DELETE", "/models/gpt-4o", "", 403, "path_not_allowed"},
 		{"CK-01 a concrete path is no pattern", paths("GET /models/gpt-4o"), "GET", "/models/gpt-4o", "", 403, "path_not_allowed"},
 		{"CK-03 listed", all, "POST", "/chat/completions", hello, 200, ""},
 		{"CK-03 other", all, "POST", "/chat/completions", strings.Replace(hello, `"m"`, `"gpt-4"`, 1), 403, "model_not_allowed"},
@@ -52,7 +52,10 @@ func TestAllowedPathsAndModels(t *testing.T) {
 				r.passed(a)
 				return
 			}
-			r.refused(a, test.status, test.code)
+			e := r.refused(a, test.status, test.code)
+			if test.code == "path_not_allowed" && e.Error.Message != "[Tollgate] The API key may not call this path." { // CK-02
+				t.Errorf("message %q", e.Error.Message)
+			}
 			// EV-04: recorded with status and key.
 			if e := r.event(k); e.Status != 403 || e.Refused != test.code || e.Cost != 0 || r.fake.Calls() != before {
 				t.Errorf("event %+v, %d calls", e, r.fake.Calls()-before)
@@ -63,6 +66,17 @@ func TestAllowedPathsAndModels(t *testing.T) {
 
 // CK-05: a limit holds for every body that the provider would take.
 func TestLimitHoldsForEveryBody(t *testing.T) {
+	t.Run("CK-05 Anthropic's content arrays", func(t *testing.T) {
+		r := newRig(t, standing)
+		r.fake.Override = answers(200, "application/json", message(`"input_tokens":1,"output_tokens":1`))
+		k := r.claudeKey(limited(perMinute(1)))
+		body := `{"model":"claude-opus-5-5","max_tokens":20,"top_p":0.9,"messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]}`
+		r.passed(r.call(k.secret, "POST", messages, body))
+		r.refused(r.call(k.secret, "POST", messages, body), 429, "rate_limit_exceeded")
+		if n := r.fake.Calls(); n != 1 {
+			t.Errorf("the provider was called %d times", n)
+		}
+	})
 	for _, body := range []string{
 		`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]}`,
 		`{"model":"m","messages":[],"stop":"x"}`,
@@ -73,7 +87,7 @@ func TestLimitHoldsForEveryBody(t *testing.T) {
 		`{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]}]}`,
 		`{"model":"m","messages":[],"user":null,"n":null,"stream":null,"stream_options":null}`,
 	} {
-		t.Run(body, func(t *testing.T) {
+		t.Run("CK-05 "+body, func(t *testing.T) {
 			r := newRig(t, standing)
 			k := r.newKey(limited(perMinute(1)))
 			r.passed(r.chat(k, body))

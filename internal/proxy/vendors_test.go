@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"tollgate/internal/awsauth"
 	"tollgate/internal/gateway"
 	"tollgate/internal/provider"
 )
@@ -63,7 +64,7 @@ func TestSettingsFitTheirVendorOnly(t *testing.T) {
 		{"deepinfra", chat}, {"vllm", chat}, {"openai", at("deepinfra", "/chat/completions")},
 		{"azure", chat}, {"openai", deployment + "/chat/completions"}, {"ollama", at("vllm", "/chat/completions")},
 	} {
-		t.Run(test.setting+" "+test.path, func(t *testing.T) {
+		t.Run("AU-12 "+test.setting+" "+test.path, func(t *testing.T) {
 			k := r.keyFor(test.setting)
 			r.refused(r.call(k.secret, "POST", test.path, hello), 401, "provider_not_configured")
 		})
@@ -74,7 +75,7 @@ func TestSettingsFitTheirVendorOnly(t *testing.T) {
 }
 
 // AU-16: rotation takes settings whole: each key goes to its own url.
-func TestRotationKeepsUrlAndKeyTogether(t *testing.T) {
+func testRotationKeepsUrlAndKeyTogether(t *testing.T) {
 	r := newRig(t)
 	var ids []string
 	for _, name := range []string{"a", "b"} {
@@ -99,6 +100,7 @@ func TestRotationKeepsUrlAndKeyTogether(t *testing.T) {
 // AU-18, AU-19, AP-14: where the credential goes, and that the caller's goes nowhere.
 func TestVendorCredentials(t *testing.T) {
 	for _, test := range []struct{ name, vendor, path, apikey, authorization, apiKey string }{
+		{"AU-18 openai", "openai", chat, "k1", "Bearer k1", ""},
 		{"AU-18 azure", "azure", deployment + "/chat/completions", "k1", "", "k1"},
 		{"AU-18 deepinfra", "deepinfra", at("deepinfra", "/chat/completions"), "k1", "Bearer k1", ""},
 		{"AP-14 deepinfra embeddings", "deepinfra", at("deepinfra", "/embeddings"), "k1", "Bearer k1", ""},
@@ -127,6 +129,52 @@ func TestVendorCredentials(t *testing.T) {
 	}
 }
 
+// AU-20: wherever the caller's key stands, the provider sees it nowhere.
+func TestKeyStaysHere(t *testing.T) {
+	r := newRig(t, func(r *rig) { r.config.Signer = awsauth.New(awsauth.Options{}) })
+	k := r.keyForAll()
+	r.newAcme()
+	custom, _ := r.keyForAcme()
+	paths := map[string]string{"acme": acme + "/generate"}
+	for _, e := range r.proxy.Endpoints() {
+		if e.Method == "POST" && !e.Form && paths[e.Vendor.Name()] == "" {
+			paths[e.Vendor.Name()] = strings.NewReplacer(":model", "m", ":deployment_id", "prod", ":file_id", "f").Replace(e.Pattern)
+		}
+	}
+	for _, v := range provider.All() {
+		if paths[v.Name()] == "" {
+			t.Errorf("no path of %s", v.Name())
+		}
+	}
+	for vendor, path := range paths {
+		for _, name := range []string{"Authorization", "X-Api-Key", "Api-Key"} {
+			t.Run("AU-20 "+vendor+" "+name, func(t *testing.T) {
+				own, value := k, k.secret
+				if vendor == "acme" {
+					own, value = custom, custom.secret
+				}
+				if name == "Authorization" {
+					value = "Bearer " + value
+				}
+				before := r.fake.Calls()
+				r.passed(r.call("", "POST", path, `{"model":"m","input":"hi","max_tokens":5,"messages":[]}`, name+": "+value))
+				if r.fake.Calls() != before+1 {
+					t.Fatal("the provider was not called")
+				}
+				got := r.fake.Last()
+				for name, values := range got.Header {
+					if strings.Contains(strings.Join(values, " "), own.secret) {
+						t.Errorf("the provider saw it in %s", name)
+					}
+				}
+				if strings.Contains(got.Path+got.Query+string(got.Body), own.secret) {
+					t.Errorf("the provider saw it in %s?%s %s", got.Path, got.Query, got.Body)
+				}
+			})
+		}
+	}
+}
+
 // AP-03: api-version goes on, as does the path: as it came.
 func TestAzureVersion(t *testing.T) {
 	r := newRig(t)
@@ -138,10 +186,12 @@ func TestAzureVersion(t *testing.T) {
 		"/api/providers/azure/openai/responses?api-version=preview":      "/openai/responses?api-version=preview",
 		"/api/providers/azure/openai/deployments/a%3Ab/chat/completions": "/openai/deployments/a:b/chat/completions?",
 	} {
-		r.passed(r.call(k.secret, "POST", path, hello))
-		if got := r.fake.Last(); got.Path+"?"+got.Query != want {
-			t.Errorf("%s: the provider saw %s?%s", path, got.Path, got.Query)
-		}
+		t.Run("AP-03 "+path, func(t *testing.T) {
+			r.passed(r.call(k.secret, "POST", path, hello))
+			if got := r.fake.Last(); got.Path+"?"+got.Query != want {
+				t.Errorf("the provider saw %s?%s", got.Path, got.Query)
+			}
+		})
 	}
 }
 
@@ -154,8 +204,8 @@ func TestModelListsOfVendors(t *testing.T) {
 		allowed                  []string
 		status                   int
 	}{
-		{"deployment", "azure", deployment + "/chat/completions", hello, []string{"prod"}, 200},
-		{"another deployment", "azure", deployment + "/chat/completions", hello, []string{"m"}, 403},
+		{"CK-04 deployment", "azure", deployment + "/chat/completions", hello, []string{"prod"}, 200},
+		{"CK-04 another deployment", "azure", deployment + "/chat/completions", hello, []string{"m"}, 403},
 		{"embeddings", "azure", deployment + "/embeddings", `{"input":"x","model":"other"}`, []string{"other"}, 403},
 		{"v1 api", "azure", "/api/providers/azure/openai/v1/chat/completions", hello, []string{"m"}, 200},
 		{"v1 api, another", "azure", "/api/providers/azure/openai/v1/chat/completions", hello, []string{"prod"}, 403},
