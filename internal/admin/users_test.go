@@ -28,10 +28,14 @@ func TestCreateUser(t *testing.T) {
 	onStores(t, func(t *testing.T, r *rig) {
 		w := r.call("POST", US, `{"name":"a","revoked":true,"id":"mine","createdAt":5}`)
 		u := unpack[object](w.Body.Bytes())
-		if !regexp.MustCompile("^"+uuid4+"$").MatchString(u["userId"].(string)) || u["id"] == "mine" {
-			t.Errorf("AUs-02: ids %v %v", u["id"], u["userId"])
-		}
-		same(t, u, object{"revoked": false, "createdAt": 1.7e9, "tags": nil, "keyIds": nil, "allowedPaths": nil, "allowedModels": nil}) // AUs-09
+		r.Run("AUs-02 ids", func(t *testing.T) {
+			if !regexp.MustCompile("^"+uuid4+"$").MatchString(u["userId"].(string)) || u["id"] == "mine" {
+				t.Errorf("AUs-02: ids %v %v", u["id"], u["userId"])
+			}
+		})
+		r.Run("AUs-09 revoked", func(t *testing.T) {
+			same(t, u, object{"revoked": false, "createdAt": 1.7e9, "tags": nil, "keyIds": nil, "allowedPaths": nil, "allowedModels": nil})
+		})
 		k := r.key("")["keyId"].(string)
 		u = r.user(`"userId":"full","keyIds":["` + k + `","` + k + `"],"limits":[{"measure":"tokens","per":"d","max":7},{"measure":"tokens","per":"m","max":3}]`)
 		same(t, u, object{"keyIds": []any{k}, "limits": []any{
@@ -70,31 +74,35 @@ func TestUserRefusals(t *testing.T) {
 func TestUserUniqueness(t *testing.T) {
 	onStores(t, func(t *testing.T, r *rig) {
 		r.user(`"userId":"u","tags":["a","b"]`)
-		for _, tags := range []string{`["a","b"]`, `["b","a"]`, `["a"]`, `["a","b","c"]`, `[]`, `null`} { // AUs-05, AUs-06
-			r.refused(400, "user id exists for tags: [", "POST", US, `{"name":"n","userId":"u","tags":`+tags+`}`)
-		}
+		r.Run("AUs-05 AUs-06 same tags, fewer, more", func(t *testing.T) {
+			for _, tags := range []string{`["a","b"]`, `["b","a"]`, `["a"]`, `["a","b","c"]`, `[]`, `null`} {
+				r.refused(400, "user id exists for tags: [", "POST", US, `{"name":"n","userId":"u","tags":`+tags+`}`)
+			}
+		})
 		r.user(`"userId":"u","tags":["c"]`)
 		r.user(`"userId":"v","tags":["a"]`)
 		if got := len(r.list(US + "?userIds=u")); got != 2 {
 			t.Errorf("%d users u", got)
 		}
-		var won atomic.Int32 // AUs-07
-		var wg sync.WaitGroup
-		for range 20 {
-			wg.Go(func() {
-				w := httptest.NewRecorder()
-				r.ServeHTTP(w, httptest.NewRequest("POST", US, strings.NewReader(`{"name":"n","userId":"race","tags":["x"]}`)))
-				if w.Code == http.StatusOK {
-					won.Add(1)
-				} else if w.Code != 400 {
-					t.Errorf("AUs-07: %d %s", w.Code, w.Body)
-				}
-			})
-		}
-		wg.Wait()
-		if won.Load() != 1 || len(r.list(US+"?userIds=race")) != 1 {
-			t.Errorf("AUs-07: %d creates of one user succeeded", won.Load())
-		}
+		r.Run("AUs-07 at once", func(t *testing.T) {
+			var won atomic.Int32
+			var wg sync.WaitGroup
+			for range 20 {
+				wg.Go(func() {
+					w := httptest.NewRecorder()
+					r.ServeHTTP(w, httptest.NewRequest("POST", US, strings.NewReader(`{"name":"n","userId":"race","tags":["x"]}`)))
+					if w.Code == http.StatusOK {
+						won.Add(1)
+					} else if w.Code != 400 {
+						t.Errorf("%d %s", w.Code, w.Body)
+					}
+				})
+			}
+			wg.Wait()
+			if won.Load() != 1 || len(r.list(US+"?userIds=race")) != 1 {
+				t.Errorf("%d creates of one user succeeded", won.Load())
+			}
+		})
 	})
 }
 
@@ -110,50 +118,58 @@ func TestListUsers(t *testing.T) {
 			"keyIds=" + k: "one", "keyIds=x": "", "userIds=": "", "userIds=1&userIds=2&userIds=3&limit=1": "three",
 			"userIds=1&userIds=3&offset=1": "three one", "userIds=1&userIds=3&limit=1&offset=1": "one",
 		} {
-			var names []string
-			for _, u := range r.list(US + "?" + query) {
-				names = append(names, u["name"].(string))
-			}
-			if got := strings.Join(names, " "); got != want {
-				t.Errorf("AUs-10 AUs-11 AUs-13 ?%s: %q, want %q", query, got, want)
-			}
+			r.Run("AUs-10 AUs-11 AUs-13 "+query, func(t *testing.T) {
+				var names []string
+				for _, u := range r.list(US + "?" + query) {
+					names = append(names, u["name"].(string))
+				}
+				if got := strings.Join(names, " "); got != want {
+					t.Errorf("%q, want %q", got, want)
+				}
+			})
 		}
-		same(t, r.refused(400, "filters are missing", "GET", US, ""), object{"type": "/errors/missing-filteres"}) // AUs-12
-		for _, name := range []string{"limit", "offset"} {
-			for _, v := range []string{"x", "", "1.5", "-1"} { // AUs-13, AUs-14
-				same(t, r.refused(400, name+" has to be", "GET", US+"?"+name+"="+v, ""),
-					object{"type": "/errors/bad-filters", "title": "bad " + name + " query param"})
+		r.Run("AUs-12 no filter", func(t *testing.T) {
+			same(t, r.refused(400, "filters are missing", "GET", US, ""), object{"type": "/errors/missing-filteres"})
+		})
+		r.Run("AUs-13 AUs-14 what is no number", func(t *testing.T) {
+			for _, name := range []string{"limit", "offset"} {
+				for _, v := range []string{"x", "", "1.5", "-1"} {
+					same(t, r.refused(400, name+" has to be", "GET", US+"?"+name+"="+v, ""),
+						object{"type": "/errors/bad-filters", "title": "bad " + name + " query param"})
+				}
 			}
-		}
+		})
 	})
 }
 
 func TestUserPages(t *testing.T) {
 	onStores(t, func(t *testing.T, r *rig) {
-		for i := range 20 {
-			r.user(fmt.Sprintf(`"userId":"%d","tags":["t"]`, i))
-		}
-		seen := map[any]int{}
-		for offset := 0; offset < 21; offset += 3 {
-			for _, u := range r.list(fmt.Sprintf("%s?tags=t&limit=3&offset=%d", US, offset)) {
-				seen[u["id"]]++
+		r.Run("AUs-14 each once", func(t *testing.T) {
+			for i := range 20 {
+				r.user(fmt.Sprintf(`"userId":"%d","tags":["t"]`, i))
 			}
-		}
-		for cursor, more := "", true; more; more = cursor != "" {
-			w := r.call("GET", US+"?limit=7&cursor="+cursor, "")
-			for _, u := range unpack[[]object](w.Body.Bytes()) {
-				seen[u["id"]]++
+			seen := map[any]int{}
+			for offset := 0; offset < 21; offset += 3 {
+				for _, u := range r.list(fmt.Sprintf("%s?tags=t&limit=3&offset=%d", US, offset)) {
+					seen[u["id"]]++
+				}
 			}
-			cursor = w.Header().Get("X-Next-Cursor")
-		}
-		for id, n := range seen { // once by offset, once by cursor
-			if n != 2 {
-				t.Errorf("AUs-14: user %v was listed %d times", id, n)
+			for cursor, more := "", true; more; more = cursor != "" {
+				w := r.call("GET", US+"?limit=7&cursor="+cursor, "")
+				for _, u := range unpack[[]object](w.Body.Bytes()) {
+					seen[u["id"]]++
+				}
+				cursor = w.Header().Get("X-Next-Cursor")
 			}
-		}
-		if len(seen) != 20 {
-			t.Errorf("AUs-14: %d users of 20", len(seen))
-		}
+			for id, n := range seen { // once by offset, once by cursor
+				if n != 2 {
+					t.Errorf("user %v was listed %d times", id, n)
+				}
+			}
+			if len(seen) != 20 {
+				t.Errorf("%d users of 20", len(seen))
+			}
+		})
 	})
 }
 
@@ -163,31 +179,46 @@ func TestPatchUser(t *testing.T) {
 		id := r.user(`"userId":"u","tags":["a"],"allowedModels":["m"],"keyIds":["` + k + `"],"allowedPaths":[{"method":"GET","path":"/x"}]`)["id"].(string)
 		path, byName := US+"/"+id, US+"?userId=u"
 		r.now = r.now.Add(time.Minute)
-		u := r.ok("PATCH", path, `{"name":"","tags":["z"],"userId":"w","allowedModels":null,"keyIds":null}`) // AUs-15
-		same(t, u, object{"name": "n", "tags": []any{"a"}, "userId": "u", "allowedModels": []any{"m"}, "keyIds": []any{k}, "updatedAt": 1.70000006e9})
-		u = r.ok("PATCH", path, `{"allowedModels":[],"keyIds":[],"allowedPaths":[]}`)
-		same(t, u, object{"allowedModels": []any{}, "keyIds": []any{}, "allowedPaths": []any{}})
-		for _, p := range []string{path, byName} { // AUs-19
-			same(t, r.ok("PATCH", p, `{"ttl":"2h"}`), object{"ttl": "2h"})
-			same(t, r.ok("PATCH", p, `{"ttl":""}`), object{"ttl": ""})
-		}
-		same(t, r.ok("PATCH", path, `{"revoked":true,"revokedReason":"why"}`), object{"revoked": true, "revokedReason": "why"}) // AUs-22
-		same(t, r.ok("PATCH", path, `{"revoked":false}`), object{"revoked": false, "revokedReason": ""})
+		r.Run("AUs-15 null and empty lists", func(t *testing.T) {
+			u := r.ok("PATCH", path, `{"name":"","tags":["z"],"userId":"w","allowedModels":null,"keyIds":null}`)
+			same(t, u, object{"name": "n", "tags": []any{"a"}, "userId": "u", "allowedModels": []any{"m"}, "keyIds": []any{k}, "updatedAt": 1.70000006e9})
+			u = r.ok("PATCH", path, `{"allowedModels":[],"keyIds":[],"allowedPaths":[]}`)
+			same(t, u, object{"allowedModels": []any{}, "keyIds": []any{}, "allowedPaths": []any{}})
+		})
+		r.Run("AUs-19 ttl", func(t *testing.T) {
+			for _, p := range []string{path, byName} {
+				same(t, r.ok("PATCH", p, `{"ttl":"2h"}`), object{"ttl": "2h"})
+				same(t, r.ok("PATCH", p, `{"ttl":""}`), object{"ttl": ""})
+			}
+		})
+		r.Run("AUs-22 revoke", func(t *testing.T) {
+			same(t, r.ok("PATCH", path, `{"revoked":true,"revokedReason":"why"}`), object{"revoked": true, "revokedReason": "why"})
+			same(t, r.ok("PATCH", path, `{"revoked":false}`), object{"revoked": false, "revokedReason": ""})
+		})
 
-		r.refused(404, "user is not found", "PATCH", US+"/nosuch", `{}`) // AUs-16
-		r.refused(404, "user is not found", "PATCH", US+"?userId=nobody", `{}`)
-		same(t, r.refused(400, "userId is missing", "PATCH", US+"?tags=a", `{}`), object{"type": "/errors/missing-user-id"}) // AUs-17
+		r.Run("AUs-16 unknown", func(*testing.T) {
+			r.refused(404, "user is not found", "PATCH", US+"/nosuch", `{}`)
+			r.refused(404, "user is not found", "PATCH", US+"?userId=nobody", `{}`)
+		})
+		r.Run("AUs-17 nobody named", func(t *testing.T) {
+			same(t, r.refused(400, "userId is missing", "PATCH", US+"?tags=a", `{}`), object{"type": "/errors/missing-user-id"})
+		})
 		same(t, r.ok("PATCH", byName+"&tags=a", `{"name":"m"}`), object{"name": "m"})
 
 		r.user(`"userId":"u","tags":["b"]`)
-		r.refused(409, "2 users have that user id", "PATCH", byName, `{"name":"x"}`) // AUs-18
+		r.Run("AUs-18 several", func(t *testing.T) {
+			r.refused(409, "2 users have that user id", "PATCH", byName, `{"name":"x"}`)
+		})
 		same(t, r.ok("PATCH", byName+"&tags=b", `{"name":"b"}`), object{"name": "b", "tags": []any{"b"}})
 
-		if w := r.call("DELETE", path, ""); w.Code != 200 || w.Body.Len() != 0 { // AUs-24
-			t.Errorf("AUs-24: %d %s", w.Code, w.Body)
-		}
-		r.refused(404, "user is not found", "GET", path, "")
-		r.refused(404, "user is not found", "DELETE", path, "")
+		r.Run("AUs-24 get and delete", func(t *testing.T) {
+			r.ok("GET", path, "")
+			if w := r.call("DELETE", path, ""); w.Code != 200 || w.Body.Len() != 0 {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+			r.refused(404, "user is not found", "GET", path, "")
+			r.refused(404, "user is not found", "DELETE", path, "")
+		})
 		r.user(`"userId":"u","tags":["a"]`) // the name is free again
 	})
 }

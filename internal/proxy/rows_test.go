@@ -131,7 +131,7 @@ func namedRows(t *testing.T, dir string) map[string]bool {
 		}
 		ast.PreorderStack(tree, nil, func(n ast.Node, above []ast.Node) bool {
 			literal, ok := n.(*ast.BasicLit)
-			if !ok || literal.Kind != token.STRING || !names(literal, above) {
+			if !ok || literal.Kind != token.STRING || !namesTest(literal, above) {
 				return true
 			}
 			text, err := strconv.Unquote(literal.Value)
@@ -147,8 +147,8 @@ func namedRows(t *testing.T, dir string) map[string]bool {
 	return named
 }
 
-// names reports whether a string names a test, or a case in a table of tests.
-func names(literal *ast.BasicLit, above []ast.Node) bool {
+// namesTest reports whether a string names a test, or a case in a table of tests.
+func namesTest(literal *ast.BasicLit, above []ast.Node) bool {
 	for _, n := range slices.Backward(above) {
 		switch n := n.(type) {
 		case *ast.CompositeLit:
