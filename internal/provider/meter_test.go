@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"mime/multipart"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
+	"tollgate/internal/fakeai"
 	"tollgate/internal/gateway"
 	"tollgate/internal/provider"
 )
@@ -20,6 +22,7 @@ import (
 type outcome struct {
 	Usage     map[string]int64
 	Reasoning int64
+	Charge    gateway.NanoUSD // what the provider says that it charges
 	Known     bool
 	Model     string
 	Tier      string
@@ -28,10 +31,12 @@ type outcome struct {
 }
 
 // fixture is one txtar file of testdata: a request, its answer as it came from
-// the provider, what of it is hidden from the caller, and the outcome.
+// the provider, what of it is hidden from the caller, and the outcome. An answer in
+// AWS's frames has one in each line: its kind, its name and its payload.
 type fixture struct {
 	name           string
 	call           *provider.Call
+	header         http.Header
 	events         bool
 	answer, hidden string
 	want           outcome
@@ -55,7 +60,7 @@ func endpoint(t testing.TB, row string) *provider.Endpoint {
 func fixtures(t testing.TB) []fixture {
 	t.Helper()
 	names, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(names) < 19 {
+	if err != nil || len(names) < 41 {
 		t.Fatalf("%d fixtures, %v", len(names), err)
 	}
 	var list []fixture
@@ -68,8 +73,12 @@ func fixtures(t testing.TB) []fixture {
 		for _, f := range archive.Files {
 			file[f.Name] = string(f.Data)
 		}
-		f := fixture{name: filepath.Base(name), events: strings.TrimSpace(file["type"]) == "text/event-stream",
+		contentType := strings.TrimSpace(file["type"])
+		f := fixture{name: filepath.Base(name), header: http.Header{"Content-Type": {contentType}}, events: contentType == "text/event-stream",
 			answer: file["answer"], hidden: file["hidden"]}
+		if provider.IsFramed(f.header) {
+			f.answer = inFrames(t, f.answer)
+		}
 		if err := json.Unmarshal([]byte(file["want"]), &f.want); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -86,9 +95,30 @@ func fixtures(t testing.TB) []fixture {
 	return list
 }
 
+// inFrames is an answer in AWS's frames.
+func inFrames(t testing.TB, lines string) string {
+	t.Helper()
+	frames := ""
+	for line := range strings.Lines(lines) {
+		part := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 3)
+		switch {
+		case len(part) != 3:
+			t.Fatalf("not a frame: %s", line)
+		case part[1] == "chunk":
+			frames += string(fakeai.Chunk(part[2]))
+		default:
+			frames += string(fakeai.Frame(part[0], part[1], part[2]))
+		}
+	}
+	return frames
+}
+
 // pass sends the pieces through a new meter.
 func pass(call *provider.Call, events bool, pieces ...string) (string, *provider.Meter) {
-	m := provider.NewMeter(call, events)
+	return passThrough(provider.NewMeter(call, events), pieces...)
+}
+
+func passThrough(m *provider.Meter, pieces ...string) (string, *provider.Meter) {
 	var out []byte
 	for _, p := range pieces {
 		out = append(out, m.Pass([]byte(p))...)
@@ -98,7 +128,7 @@ func pass(call *provider.Call, events bool, pieces ...string) (string, *provider
 
 func read(call *provider.Call, m *provider.Meter) outcome {
 	u, known := call.Endpoint.Vendor.Usage(call, m.Members())
-	o := outcome{Usage: map[string]int64{}, Reasoning: u.Reasoning, Known: known,
+	o := outcome{Usage: map[string]int64{}, Reasoning: u.Reasoning, Charge: u.Charge, Known: known,
 		Model: m.Model(), Tier: m.Tier(), Done: m.Done(), Failed: m.Failed()}
 	for c, n := range u.Counts {
 		if n != 0 {
@@ -128,7 +158,7 @@ func TestMeter(t *testing.T) {
 				}
 				check := func(pieces ...string) {
 					t.Helper()
-					out, m := pass(f.call, f.events, pieces...)
+					out, m := passThrough(provider.MeterFor(f.call, f.header), pieces...)
 					if out != want {
 						t.Fatalf("line end %q, %d pieces, first of %d bytes: passed\n%q\nwant\n%q", end, len(pieces), len(pieces[0]), out, want)
 					}
