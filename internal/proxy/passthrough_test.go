@@ -224,6 +224,86 @@ func testCompressedAnswer(t *testing.T) {
 	}
 }
 
+// HD-16 for streams: events that come compressed, each flushed by itself, arrive plain,
+// each before the next is sent, whatever the caller accepts, and are metered.
+func TestCompressedStream(t *testing.T) {
+	for _, test := range []struct{ name, accepts, body string }{
+		{"HD-16 accepts gzip", "Accept-Encoding: gzip, br", stream},
+		{"HD-16 accepts gzip, asks for usage", "Accept-Encoding: gzip", streamUsage},
+		{"HD-16 accepts nothing", "Accept-Encoding: identity", stream},
+		{"HD-16 does not say", "X-None: x", streamUsage},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t)
+			next := make(chan bool)
+			r.fake.Override = func(w http.ResponseWriter, req *http.Request, _ []byte) bool {
+				if got := req.Header.Get("Accept-Encoding"); got != "gzip" {
+					t.Errorf("Accept-Encoding %q", got)
+				}
+				w.Header().Set("Content-Encoding", "gzip")
+				w.Header().Set("Content-Type", "text/event-stream")
+				z := gzip.NewWriter(w)
+				for _, piece := range []string{wordPiece, wordPiece, usagePiece, donePiece} {
+					io.WriteString(z, piece)
+					z.Flush()
+					w.(http.Flusher).Flush()
+					r.wait(next)
+				}
+				z.Close()
+				return true
+			}
+			k := r.newKey()
+			res, err := r.client.Do(r.request(k.secret, "POST", chat, test.body, test.accepts))
+			r.must(err)
+			defer res.Body.Close()
+			if res.StatusCode != 200 || res.Header.Get("Content-Encoding") != "" || res.Header.Get("Content-Type") != "text/event-stream" {
+				t.Errorf("%d %v", res.StatusCode, res.Header)
+			}
+			pieces := []string{wordPiece, wordPiece, usagePiece, donePiece}
+			for i, want := range pieces {
+				if want == usagePiece && test.body == stream { // the gateway has asked for it
+					want = ""
+				}
+				got := make([]byte, len(want))
+				if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != want {
+					t.Fatalf("event %d: %q, %v", i, got, err)
+				}
+				next <- true
+			}
+			if rest, err := io.ReadAll(res.Body); len(rest) != 0 || err != nil {
+				t.Errorf("then %q, %v", rest, err)
+			}
+			if e := r.event(k); e.Cost != 1_000_000 || e.Basis != gateway.BasisReported || e.Usage["output"] != 20 || e.Truncated {
+				t.Errorf("event %+v", e)
+			}
+		})
+	}
+}
+
+// A compressed stream that breaks off in the middle of its compression ends as any
+// other: with one error event, and the text that had come is charged.
+func TestCompressedStreamBreaks(t *testing.T) {
+	r := newRig(t)
+	r.fake.Override = func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Type", "text/event-stream")
+		z := gzip.NewWriter(w)
+		io.WriteString(z, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"one two three\"}}]}\n\n")
+		z.Flush()
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	k := r.newKey()
+	a := r.passed(r.chat(k, stream))
+	list := payloads(a.body)
+	if len(list) != 3 || !strings.Contains(list[1], `"code":"upstream_interrupted"`) || list[2] != "[DONE]" || a.header.Get("Content-Encoding") != "" {
+		t.Errorf("got %v %q", a.header, a.body)
+	}
+	if e := r.event(k); !e.Truncated || e.Basis != gateway.BasisEstimated || e.Usage["output"] != 3 || e.Cost != 150_000 {
+		t.Errorf("event %+v", e)
+	}
+}
+
 // AP-05 to AP-11: bytes of every kind, both ways.
 func TestBytesPass(t *testing.T) {
 	binary := string([]byte{0, 1, 2, 0xff, 0xfe, '\r', '\n', 0}) + strings.Repeat("\x80z", 40_000)
