@@ -12,7 +12,7 @@ import (
 
 // testdata/facts.csv holds the list prices of November 2026 of all providers, in
 // dollars per million tokens, collected apart from the table. An empty figure is one
-// that the collection does not have.
+// that the collection does not have. What has no column here is in furtherFactsFile.
 const factsFile = "testdata/facts.csv"
 
 // readFacts returns each line by the names of its columns.
