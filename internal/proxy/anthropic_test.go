@@ -192,8 +192,8 @@ func TestAnthropicBrokenStream(t *testing.T) {
 		pieces []string
 		cost   gateway.NanoUSD
 	}{
-		{"ST-13 between events", []string{start, typed(t, textDelta)[0]}, input + 3*20_000},
-		{"ST-13 inside of an event", []string{start, typed(t, textDelta)[0], "event: content_block_delta\nda"}, input + 3*20_000},
+		{"between events", []string{start, typed(t, textDelta)[0]}, input + 3*20_000},
+		{"inside of an event", []string{start, typed(t, textDelta)[0], "event: content_block_delta\nda"}, input + 3*20_000},
 		{"before any text", []string{start}, input + 1*20_000},
 	} {
 		t.Run(test.name, func(t *testing.T) {
