@@ -38,6 +38,8 @@ type dialect struct {
 	// totalHasMore: what the total has beyond prompt and completion was
 	// reasoning, which is counted nowhere else.
 	totalHasMore bool
+	// shown: thinking is text of the answer, unless the request has a say in it.
+	shown bool
 	// charge is the member of usage that tells in dollars what the vendor charged.
 	charge string
 	// loose are members of a request which bring in costs that nothing bounds,
@@ -57,6 +59,8 @@ const (
 func (v compatible) Name() string { return v.name }
 
 func (v compatible) Endpoints() []Endpoint { return v.rows }
+
+func (v compatible) showsThinking() bool { return v.shown }
 
 // BaseURL implements Vendor. A setting's url replaces the vendor's own and, as in
 // the SDKs, includes the version: "https://api.openai.com/v1".

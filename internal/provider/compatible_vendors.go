@@ -30,9 +30,9 @@ func (v compatible) offering(names string) Vendor {
 var compatibles = []Vendor{
 	// Its usage grows from chunk to chunk where the server or the caller wants it
 	// on every one: the meter keeps the highest.
-	compatible{name: "vllm", own: true, dialect: dialect{caps: olderFirst, completionCap: completionDefault}}.
+	compatible{name: "vllm", own: true, dialect: dialect{caps: olderFirst, completionCap: completionDefault, shown: true}}.
 		offering("chat completions embeddings models"),
-	compatible{name: "ollama", own: true, dialect: dialect{caps: olderOnly}}.
+	compatible{name: "ollama", own: true, dialect: dialect{caps: olderOnly, shown: true}}.
 		offering("chat completions embeddings models model"),
 	compatible{name: "deepinfra", base: "https://api.deepinfra.com/v1/openai",
 		dialect: dialect{caps: olderOnly, reasoningApart: []string{"google/"}, charge: "estimated_cost"}}.
@@ -40,7 +40,7 @@ var compatibles = []Vendor{
 	// It refuses members that it does not know, stream_options and
 	// max_completion_tokens among them.
 	compatible{name: "mistral", base: "https://api.mistral.ai/v1",
-		dialect: dialect{caps: olderOnly, usageUnasked: true}}.
+		dialect: dialect{caps: olderOnly, usageUnasked: true, shown: true}}.
 		offering("chat fim embeddings models model"),
 	compatible{name: "groq", base: "https://api.groq.com/openai/v1",
 		dialect: dialect{usageUnasked: true}}.
@@ -49,13 +49,13 @@ var compatibles = []Vendor{
 		dialect: dialect{reasoningApart: []string{""}, loose: []string{"search_parameters"}}}.
 		offering("chat completions responses models model"),
 	compatible{name: "deepseek", base: "https://api.deepseek.com/v1",
-		dialect: dialect{caps: olderOnly}}.
+		dialect: dialect{caps: olderOnly, shown: true}}.
 		offering("chat models"),
 	compatible{name: "together", base: "https://api.together.xyz/v1",
-		dialect: dialect{caps: olderOnly}}.
+		dialect: dialect{caps: olderOnly, shown: true}}.
 		offering("chat completions embeddings models"),
 	compatible{name: "fireworks", base: "https://api.fireworks.ai/inference/v1",
-		dialect: dialect{caps: olderFirst}}.
+		dialect: dialect{caps: olderFirst, shown: true}}.
 		offering("chat completions embeddings models"),
 	// Other models may answer than the one that is asked for (a preset has a
 	// model of its own), and plugins are billed by the call.

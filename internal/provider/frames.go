@@ -75,6 +75,7 @@ func (m *Meter) frame(f eventstream.Frame) {
 	m.current.Write(data)
 	m.endEvent()
 	m.done = m.done || f.Name == "messageStop"
+	m.near = m.near || m.done // a conversation tells its usage behind its end
 }
 
 // ErrorFrame is an error in the framing of AWS, as Bedrock ends a stream that it

@@ -35,6 +35,7 @@ type Meter struct {
 	whole  bool   // copied is all of it
 	failed bool   // the stream carried an error
 	done   bool   // the stream ended as its protocol says
+	near   bool   // the answer is complete, and what comes yet is what it consumed
 
 	files, webs int64 // searches that the provider made for the answer
 }
@@ -62,7 +63,7 @@ var caught = []string{"usage", "model", "service_tier", "tool_usage", "duration"
 // stream of server-sent events.
 func NewMeter(c *Call, events bool) *Meter {
 	want := slices.Concat(caught, c.Watch)
-	if events && c.HideUsage {
+	if events && (c.Endpoint.Metering == Chat || c.Endpoint.Metering == Completion) {
 		want = append(want, "choices")
 	}
 	m := &Meter{call: c, events: events, whole: true, lines: lines{last: c.StreamEnd},
@@ -147,12 +148,33 @@ func (m *Meter) endEvent() bool {
 		m.webs++
 	}
 	m.done = m.done || m.lines.done || m.current.Get(invocationMetrics).Exists()
+	m.near = m.near || m.done || nearEnd(m.current)
 	if shrinks(m.all.Get("usage"), usage) {
 		m.current.drop("usage")
 	}
 	m.all.merge(m.current)
 	m.current.reset()
 	return hide
+}
+
+// nearEnd reports whether an event says that the answer's text is complete: what it
+// consumed is then said in the next event, or in one of the next.
+func nearEnd(e *Members) bool {
+	switch kind := e.Get("type").String(); kind {
+	case "response.output_text.done", "response.refusal.done", "response.function_call_arguments.done", "message_delta":
+		return true
+	}
+	for _, list := range []struct{ name, reason string }{{"choices", "finish_reason"}, {"candidates", "finishReason"}} {
+		near := false
+		e.Get(list.name).ForEach(func(_, one gjson.Result) bool {
+			near = near || one.Get(list.reason).String() != ""
+			return true
+		})
+		if near {
+			return true
+		}
+	}
+	return false
 }
 
 // What a plain answer shows of searches: an item of its output for each. In the
@@ -193,6 +215,10 @@ func (m *Meter) Failed() bool { return m.failed }
 
 // Done reports whether the stream said that it is complete, if its protocol does.
 func (m *Meter) Done() bool { return m.done || m.call.OpenEnd }
+
+// NearEnd reports whether a stream's answer is complete, so that it is worth waiting
+// for what it consumed.
+func (m *Meter) NearEnd() bool { return m.near }
 
 // Ended reports whether the event has passed that ends the stream.
 func (m *Meter) Ended() bool { return m.lines.done }

@@ -146,6 +146,10 @@ type Bound struct {
 	// response), so only the model's context window bounds it.
 	Opaque bool
 
+	// Turns is how often the provider may go through the whole input once more, for
+	// the tools that it runs itself.
+	Turns int64
+
 	Output    int64  // tokens out asked for, per copy; 0 if the caller set no cap
 	OutputAdd int64  // tokens out that may come on top of the cap (predictions)
 	MinOutput int64  // least cap that the provider accepts

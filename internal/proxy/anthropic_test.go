@@ -183,24 +183,28 @@ func testAnthropicComplete(t *testing.T) {
 }
 
 // A stream that breaks off: one error event in the form of the API and no end mark;
-// what the provider told of the input is charged, and the text that had come.
+// what the provider told of the input is charged, and the text that had come. A model
+// that thinks by itself may have done so up to the cap.
 func TestAnthropicBrokenStream(t *testing.T) {
 	start := typed(t, messageStart)[0]
-	const input = 21*4000 + 4000*200 + 100*5000 + 200*8000
+	const input = 21*5000 + 4000*500 + 100*6250 + 200*10_000
+	const newer = 21*4000 + 4000*200 + 100*5000 + 200*8000
 	for _, test := range []struct {
-		name   string
-		pieces []string
-		cost   gateway.NanoUSD
+		name, model string
+		pieces      []string
+		basis       gateway.Basis
+		cost        gateway.NanoUSD
 	}{
-		{"between events", []string{start, typed(t, textDelta)[0]}, input + 3*20_000},
-		{"inside of an event", []string{start, typed(t, textDelta)[0], "event: content_block_delta\nda"}, input + 3*20_000},
-		{"before any text", []string{start}, input + 1*20_000},
+		{"between events", "claude-opus-4-5", []string{start, typed(t, textDelta)[0]}, gateway.BasisEstimated, input + 3*25_000},
+		{"inside of an event", "claude-opus-4-5", []string{start, typed(t, textDelta)[0], "event: content_block_delta\nda"}, gateway.BasisEstimated, input + 3*25_000},
+		{"before any text", "claude-opus-4-5", []string{start}, gateway.BasisEstimated, input + 1*25_000},
+		{"where it may have thought", "claude-opus-5-5", []string{start, typed(t, textDelta)[0]}, gateway.BasisReserved, newer + 20*20_000},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t)
 			r.fake.Override = broken(test.pieces...)
 			k := r.claudeKey(budget(gateway.OneUSD))
-			a := r.passed(r.call(k.secret, "POST", messages, greetStream))
+			a := r.passed(r.call(k.secret, "POST", messages, strings.Replace(greetStream, "claude-opus-5-5", test.model, 1)))
 			at := strings.LastIndex(a.body, "\n\nevent: error\ndata: ")
 			if at < 0 || strings.Contains(a.body, "[DONE]") || !strings.HasSuffix(a.body, "}\n\n") {
 				t.Fatalf("got %q", a.body)
@@ -209,7 +213,7 @@ func TestAnthropicBrokenStream(t *testing.T) {
 			if err := json.Unmarshal([]byte(a.body[at+len("\n\nevent: error\ndata: "):]), &e); err != nil || e.Type != "error" || e.Error.Type != "api_error" || e.Error.Code != "upstream_interrupted" {
 				t.Errorf("error event %+v (%v)", e, err)
 			}
-			if event := r.event(k); !event.Truncated || event.Basis != gateway.BasisEstimated || event.Cost != test.cost {
+			if event := r.event(k); !event.Truncated || event.Basis != test.basis || event.Cost != test.cost {
 				t.Errorf("cost %v, want %v: %+v", event.Cost, test.cost, event)
 			}
 			r.books(k)

@@ -357,12 +357,13 @@ func TestBedrockStreamBreaks(t *testing.T) {
 			b := newBedrockRig(t)
 			b.aws.Override = func(w http.ResponseWriter, r *http.Request, _ []byte) bool { test.end(w, r, b.aws); return true }
 			k := b.key(budget(gateway.OneUSD))
-			a := b.call(k.secret, "POST", bedrockMessages, claudeOn(opus, true), "x-request-timeout: 500ms")
+			const plain = "us.anthropic.claude-haiku-4-5-20251001-v1:0" // does not think by itself
+			a := b.call(k.secret, "POST", bedrockMessages, claudeOn(plain, true), "x-request-timeout: 500ms")
 			rest, ok := strings.CutPrefix(a.body, sseOf(fakeai.ClaudeEvents[:3])+"event: error\ndata: ")
 			if !ok || !strings.Contains(rest, `"type":"`+test.kind+`"`) || strings.Count(rest, "\n\n") != 1 || a.err != nil {
 				t.Errorf("messages: %v, %q", a.err, a.body)
 			}
-			a = b.call(k.secret, "POST", onBedrock+"/model/"+opus+"/invoke-with-response-stream", `{"anthropic_version":"x","max_tokens":20,"messages":[{"role":"user","content":"hi"}]}`, "x-request-timeout: 500ms")
+			a = b.call(k.secret, "POST", onBedrock+"/model/"+plain+"/invoke-with-response-stream", `{"anthropic_version":"x","max_tokens":20,"messages":[{"role":"user","content":"hi"}]}`, "x-request-timeout: 500ms")
 			var frames []eventstream.Frame
 			var dec eventstream.Decoder
 			if err := dec.Feed([]byte(a.body), func(f eventstream.Frame) { frames = append(frames, f) }); err != nil || !dec.Whole() || a.err != nil || len(frames) != 4 {

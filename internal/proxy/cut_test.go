@@ -127,8 +127,11 @@ func TestBrokenInsideAVisibleEvent(t *testing.T) {
 func TestEstimateStaysWithinTheReservation(t *testing.T) {
 	r := newRig(t)
 	r.fake.Override = broken(strings.Repeat("data: {\"choices\":[{\"delta\":{\"content\":\"token \"}}]}\n\n", 15))
+	r.updateSetting(r.setting.ID, func(s *gateway.Setting) {
+		s.CostMap = &gateway.CostMap{Prompt: map[string]int64{"gpt-4o": 0}, Completion: map[string]int64{"gpt-4o": 50 * int64(gateway.OneUSD)}}
+	})
 	k := r.newKey(budget(1_000_000))
-	r.passed(r.chat(k, stream))
+	r.passed(r.chat(k, strings.Replace(stream, `"m"`, `"gpt-4o"`, 1)))
 	if e := r.event(k); e.Usage["output"] != 20 || e.Cost != 1_000_000 || e.Basis != gateway.BasisEstimated {
 		t.Errorf("event %+v", e)
 	}

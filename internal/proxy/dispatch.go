@@ -79,13 +79,14 @@ func (x *exchange) dispatch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !x.call.Stream {
-		// A plain call runs to its end even when the caller leaves: the provider
-		// bills it in full, and only its end says what it cost. A stream is
-		// cancelled, and what had passed is counted.
-		ctx = context.WithoutCancel(ctx)
+	// A plain call runs to its end even when the caller leaves: the provider bills it
+	// in full, and only its end says what it cost. A stream is cancelled, and what had
+	// passed is counted.
+	caller := ctx
+	ctx, x.cancel = context.WithTimeout(context.WithoutCancel(ctx), x.left())
+	if x.call.Stream {
+		context.AfterFunc(caller, x.leave)
 	}
-	ctx, x.cancel = context.WithTimeout(ctx, x.left())
 	req, err := x.upstreamRequest(ctx)
 	if err != nil {
 		return err

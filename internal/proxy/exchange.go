@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"tollgate/internal/gateway"
@@ -54,6 +56,8 @@ type exchange struct {
 	cancel    context.CancelFunc
 	response  *http.Response
 	meter     *provider.Meter
+	near      atomic.Bool // the stream's answer is complete, but for what it consumed
+	leaving   sync.Once
 	sent      bool // the request may have reached the provider
 	begun     bool // the caller's answer has begun
 	first     time.Time

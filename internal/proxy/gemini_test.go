@@ -174,7 +174,8 @@ func TestGeminiStreamCut(t *testing.T) {
 	if len(list) != 2 || gjson.Get(list[1], "error.status").String() != "UNAVAILABLE" || strings.Contains(a.body, "[DONE]") {
 		t.Errorf("got %q", a.body)
 	}
-	if e := r.event(k); !e.Truncated || e.Usage["input"] != 100 || e.Usage["output"] != 3 || e.Basis != gateway.BasisEstimated {
+	// How much it thought is not known: the input as told, and all of the 20 tokens.
+	if e := r.event(k); !e.Truncated || e.Cost != 100*300+20*2500 || e.Tokens != 120 || e.Basis != gateway.BasisReserved {
 		t.Errorf("event %+v", e)
 	}
 }

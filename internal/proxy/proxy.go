@@ -78,6 +78,7 @@ type Server struct {
 	served    servedModels
 	patience  time.Duration // how long a caller may take to send, or to take, the next piece
 	pause     time.Duration // before the second try of a write after the call
+	usageWait time.Duration // how long the end of a stream may take whose caller has left there
 }
 
 // New returns a server. It does no work that the first call could do.
@@ -96,6 +97,7 @@ func New(c Config) *Server {
 		users:     newUserDirectory(c.Store, c.Now),
 		patience:  30 * time.Second,
 		pause:     settlePause,
+		usageWait: 3 * time.Second,
 	}
 	for _, v := range c.Vendors {
 		s.directory.native[v.Name()] = true

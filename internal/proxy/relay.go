@@ -103,6 +103,9 @@ func (x *exchange) copy(src io.Reader, flush bool) error {
 			if len(out) > 0 && x.begun && !gone {
 				gone = !x.send(conn, out, flush)
 			}
+			if x.meter.NearEnd() {
+				x.near.Store(true)
+			}
 			if x.call.StreamEnd != "" && x.meter.Ended() {
 				return nil // whether the provider hangs up or not
 			}
@@ -119,11 +122,26 @@ func (x *exchange) copy(src io.Reader, flush bool) error {
 			return nil
 		case err != nil:
 			return x.brokenAnswer(err, gone)
-		case gone && x.call.Stream:
+		case gone && x.call.Stream && !x.near.Load():
 			x.abandoned()
 			return nil // the deferred Close cancels the upstream call
+		case gone && x.call.Stream:
+			x.leave()
 		}
 	}
+}
+
+// leave ends the upstream call of a stream whose caller has left: at once, or where
+// the answer was complete, a little later. The provider has done its work then, and
+// what it says next is what that cost. Many clients leave just there.
+func (x *exchange) leave() {
+	x.leaving.Do(func() {
+		if x.near.Load() {
+			time.AfterFunc(x.server.usageWait, x.cancel)
+		} else {
+			x.cancel()
+		}
+	})
 }
 
 // send reports whether the caller took the piece.

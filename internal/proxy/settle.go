@@ -245,13 +245,32 @@ func (x *exchange) charge(e *gateway.Event) bool {
 	} else if usage, known = x.counted(usage); known {
 		e.Basis = gateway.BasisEstimated
 	} else {
-		e.Basis, e.Tokens, e.Cost = gateway.BasisReserved, x.claim.Tokens, x.claim.Cost
+		x.reserved(e, usage)
 		return true
 	}
 	e.SetUsage(usage)
 	e.Tokens = usage.PromptTokens() + usage.CompletionTokens()
 	x.price(e, usage)
 	return !usage.IsZero()
+}
+
+// reserved lets stand what was reserved. Where the provider had told the input by
+// then, in told, that and the output cap are the worst case, which may be far less;
+// but not where tools of the provider's may have taken the input in once more.
+func (x *exchange) reserved(e *gateway.Event, told gateway.Usage) {
+	e.Basis, e.Tokens, e.Cost = gateway.BasisReserved, x.claim.Tokens, x.claim.Cost
+	b := &x.call.Bound
+	if told.PromptTokens() == 0 || b.MediaOut || b.Later || x.quote.model == nil {
+		return
+	}
+	told.Counts[gateway.Output] = max(told.Counts[gateway.Output], x.quote.output())
+	worst := gateway.Event{Tier: e.Tier, Served: e.Served, Price: e.Price, Basis: e.Basis}
+	x.price(&worst, told)
+	if b.Turns > 0 || b.Unbounded || len(worst.Unpriced) > 0 {
+		worst.Cost = max(worst.Cost, e.Cost)
+	}
+	e.Cost, e.Price = worst.Cost, worst.Price
+	e.Tokens = told.PromptTokens() + told.CompletionTokens()
 }
 
 // reported is the usage that the provider sent along.
@@ -324,7 +343,7 @@ func (x *exchange) counted(told gateway.Usage) (gateway.Usage, bool) {
 	// The text in bytes that are compressed, or are not the JSON they should be,
 	// is not known; it is not none.
 	whole = whole && x.response.Header.Get("Content-Encoding") == "" && (events || json.Valid(answer))
-	if !whole || x.call.Bound.MediaOut || x.call.Bound.Later {
+	if !whole || x.call.Bound.MediaOut || x.call.Bound.Later || x.mayHaveThought() {
 		return u, false
 	}
 	if told.PromptTokens() == 0 {
@@ -344,4 +363,21 @@ func (x *exchange) counted(told gateway.Usage) (gateway.Usage, bool) {
 	}
 	u.Counts[gateway.Output] = max(told.Counts[gateway.Output], min(out, x.quote.output()))
 	return u, true
+}
+
+// mayHaveThought reports whether the answer may have taken more tokens than its text
+// shows. A model that is not known is taken for one that thinks where a cost limit
+// has to hold.
+func (x *exchange) mayHaveThought() bool {
+	model := x.call.Model
+	if served := x.meter.Model(); served != "" && (x.call.Alias || len(x.call.Fallbacks) > 0) {
+		model = served
+	}
+	switch x.call.Thinking(model) {
+	case provider.ThinkingHidden:
+		return true
+	case provider.ThinkingUnknown:
+		return x.limited(gateway.Cost)
+	}
+	return false
 }
