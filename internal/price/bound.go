@@ -14,6 +14,7 @@ type Bound struct {
 	AudioOut bool   // the output may be audio or images: their prices count too
 	Copies   int64  // n; less than 1 counts as 1
 	Tier     string // service tier asked for; "" and "auto" may become any tier the model has
+	LongLife bool   // the input may be written to a cache for hours
 
 	// Extra is what is billed by other units: milliseconds, characters,
 	// pictures, tool calls. Its token classes are not read.
@@ -122,6 +123,7 @@ func (m *Model) Unpriced(b Bound) []gateway.Class {
 	}
 	lacks(b.Input > 0 && !b.Media, gateway.Input)
 	lacks(b.Input > 0 && b.Media, gateway.Input, inputMedia[:]...)
+	lacks(b.Input > 0 && b.LongLife, gateway.CacheWriteLong)
 	lacks(b.Output > 0 && !b.AudioOut, gateway.Output)
 	lacks(b.Output > 0 && b.AudioOut, gateway.Output, outputMedia[:]...)
 	for c := gateway.AudioMillis; c < gateway.NumClasses; c++ {

@@ -23,7 +23,7 @@ func TestWorst(t *testing.T) {
 		{"auto is the dearest tier", "gpt-6-astra", price.Bound{Input: 1000, Output: 100, Tier: "auto"}, 35_000_000},
 		{"standard", "gpt-6-astra", price.Bound{Input: 1000, Output: 100, Tier: "default"}, 17_500_000},
 		{"flex may be served as standard", "gpt-6-astra", price.Bound{Input: 1000, Output: 100, Tier: "flex"}, 17_500_000},
-		{"batch is a batch", "gpt-6-astra", price.Bound{Input: 1000, Output: 100, Tier: "batch"}, 8_750_000},
+		{"no call is a batch", "gpt-6-astra", price.Bound{Input: 1000, Output: 100, Tier: "batch"}, 17_500_000},
 		{"priority", "gpt-6-astra", price.Bound{Input: 1000, Output: 100, Tier: "priority"}, 35_000_000},
 		{"copies", "gpt-6-astra", price.Bound{Input: 1000, Output: 100, Copies: 3, Tier: "default"}, 27_500_000},
 		{"at the context tier", "gpt-6-astra", price.Bound{Input: 272_000, Output: 10, Tier: "default"}, 3_400_500_000},
@@ -87,6 +87,8 @@ func TestUnpriced(t *testing.T) {
 		{"openai", "gpt-4o", price.Bound{Input: 1, Output: 1}, nil},
 		{"openai", "gpt-4o", price.Bound{Input: 1, Media: true, Output: 1}, nil},
 		{"openai", "gpt-4o", price.Bound{Extra: use(int64(gateway.Characters), 1)}, []gateway.Class{gateway.Characters}},
+		{"openai", "gpt-6-sol", price.Bound{Input: 1, LongLife: true}, []gateway.Class{gateway.CacheWriteLong}},
+		{"anthropic", "claude-opus-5-5", price.Bound{Input: 1, LongLife: true}, nil},
 		{"openai", "whisper-1", price.Bound{Input: 1, Output: 1}, []gateway.Class{gateway.Input, gateway.Output}},
 		{"openai", "whisper-1", price.Bound{Extra: use(int64(gateway.AudioMillis), 1)}, nil},
 		{"openai", "dall-e-3", price.Bound{Extra: use(int64(gateway.Images), 1)}, nil},
@@ -107,7 +109,7 @@ var allowedTiers = map[string][]string{
 	"flex":     {"flex", "default"},
 	"priority": {"priority", "default"},
 	"fast":     {"fast", "default"},
-	"batch":    {"batch"},
+	"batch":    {"batch", "default"},
 	"turbo":    {"turbo", "default"},
 }
 

@@ -8,24 +8,27 @@ const perMillion = 1_000_000
 // Cost is the price of what a call consumed, rounded up. The whole request is
 // priced at the context tier that all of its input falls in, and its tokens at
 // the multiplier of the service tier that served it, as the answer names that
-// ("flex", "priority"; "" is standard). A tier that the model has no multiplier
-// for costs as the dearest one it has.
+// ("flex", "priority"; "" is standard). A tier whose price is not known, see
+// KnowsTier, costs as the dearest one that is.
 //
 // The second result lists the classes that were used and have no price; the
-// amount does not contain them. A fee for the call is in it in any case.
+// amount contains the least that they cost, which mostly is nothing. A fee for the
+// call is in it in any case.
 func (m *Model) Cost(u gateway.Usage, tier string) (gateway.NanoUSD, []gateway.Class) {
 	list := m.ratesFor(promptTokens(&u))
 	var tokens, others wide
 	var unpriced []gateway.Class
 	for i, n := range u.Counts {
 		c := gateway.Class(i)
-		switch {
-		case n <= 0:
-		case !list[c].Known:
+		if n <= 0 {
+			continue
+		}
+		if !list[c].Known {
 			unpriced = append(unpriced, c)
-		case isToken(c):
+		}
+		if isToken(c) {
 			tokens = tokens.plus(product(n, list[c].Nano))
-		default:
+		} else {
 			others = others.plus(product(n, list[c].Nano))
 		}
 	}
@@ -50,7 +53,7 @@ func (m *Model) Parts(u gateway.Usage, tier string) map[string]gateway.NanoUSD {
 	}
 	for i, n := range u.Counts {
 		c := gateway.Class(i)
-		if n <= 0 || !list[c].Known {
+		if n <= 0 {
 			continue
 		}
 		if isToken(c) {
@@ -97,27 +100,53 @@ func (m *Model) ratesFor(input int64) *rates {
 	return list
 }
 
-// served is the multiplier of a service tier as an answer names it.
+// served is the multiplier of a service tier as an answer names it: the dearest one
+// that the model has if that of the tier is not known.
 func (m *Model) served(tier string) factor {
+	f, ok := m.multiplier(tier)
+	if !ok {
+		return m.dearestTier()
+	}
+	return f
+}
+
+// KnowsTier reports whether the price of a service tier is known. An operator's own
+// prices know no tiers: they hold for all of them.
+func (m *Model) KnowsTier(tier string) bool {
+	_, ok := m.multiplier(tier)
+	return ok || m.own || m.row == nil
+}
+
+// AtLeast is the tier to charge where the answer does not say which one served a
+// call that asked for tier: the one that was asked for, but nothing that is cheaper
+// than standard, for the provider may have served that.
+func (m *Model) AtLeast(tier string) string {
+	if m.KnowsTier(tier) && !m.served(tier).above(standard) {
+		return ""
+	}
+	return tier
+}
+
+// multiplier is that of a service tier, and whether it is known.
+func (m *Model) multiplier(tier string) (factor, bool) {
 	switch tier {
-	case "", "default", "standard", "standard_only", "auto", "scale":
-		return standard
+	case "", "default", "standard", "standard_only", "on_demand", "auto", "scale":
+		return standard, true
 	}
 	if f, ok := m.service(tier); ok {
-		return f
+		return f, true
 	}
-	// One thing under two names, unless a row tells them apart.
-	twin := ""
-	switch tier {
-	case "fast":
-		twin = "priority"
-	case "priority":
-		twin = "fast"
+	switch {
+	case tier == "flex" || tier == "batch":
+		return standard, true // never dearer, and where a row has no such price not cheaper
+	case m.Provider != "openai" && m.Provider != "azure":
+		// Elsewhere the two are not the same: Anthropic's "priority" is a commitment.
+	case tier == "fast":
+		return m.service("priority")
+	case tier == "priority":
+		return m.service("fast")
 	}
-	if f, ok := m.service(twin); ok {
-		return f
-	}
-	return m.dearestTier()
+	return standard, false
 }
 
 func (m *Model) service(name string) (factor, bool) {
@@ -143,13 +172,11 @@ func (m *Model) dearestTier() factor {
 // allowed is the largest multiplier that a call may be served at which asked for
 // the tier. Without a tier or with "auto" the provider takes that of the
 // project, so it may be any. A provider may also serve a named tier as standard
-// when it is short of the other; only a batch is always a batch.
+// when it is short of the other, or does not know it.
 func (m *Model) allowed(tier string) factor {
 	switch tier {
 	case "", "auto":
 		return m.dearestTier()
-	case "batch":
-		return m.served(tier)
 	}
 	if f := m.served(tier); f.above(standard) {
 		return f

@@ -40,7 +40,7 @@ func TestCost(t *testing.T) {
 		{"cached input", "gpt-4o-mini", use(in, 200, cacheRead, 800, out, 50), "default", 120_000},
 		// Before GPT-5.6 a cache write is ordinary input.
 		{"cache write without a price", "gpt-4o-mini", use(cacheWrite, 1000), "", 150_000},
-		{"long cache write without a price", "gpt-6-sol", use(cacheLong, 1000), "", 2_500_000},
+		{"long cache write where writing is free", "gpt-4o-mini", use(cacheLong, 1000), "", 150_000},
 		{"cache write", "gpt-6-sol", use(in, 1000, cacheWrite, 1000, cacheRead, 1000, out, 100), "", 5_700_000},
 		// 272,000 × $10 + 1,000 × $50 a million.
 		{"at the context tier", "gpt-6-astra", use(in, 272_000, out, 1000), "", 2_770_000_000},
@@ -53,6 +53,7 @@ func TestCost(t *testing.T) {
 		{"priority", "gpt-6-astra", use(in, 1000, out, 100), "priority", 30_000_000},
 		{"fast is priority", "gpt-6-astra", use(in, 1000, out, 100), "fast", 30_000_000},
 		{"unknown tier costs the dearest", "gpt-6-astra", use(in, 1000, out, 100), "ultrafast", 30_000_000},
+		{"on demand is standard", "gpt-6-astra", use(in, 1000, out, 100), "on_demand", 15_000_000},
 		{"auto was served as standard", "gpt-6-astra", use(in, 1000, out, 100), "auto", 15_000_000},
 		{"scale", "gpt-6-astra", use(in, 1000, out, 100), "scale", 15_000_000},
 		// 1,000 × 5 + 100 × 30 = 8,000 micro-dollars, × 2.5.
@@ -118,10 +119,54 @@ func TestCostNamesUnpricedClasses(t *testing.T) {
 	if want := []gateway.Class{gateway.InputAudio, gateway.Images}; got != 25_000 || !slices.Equal(unpriced, want) {
 		t.Errorf("%d, unpriced %v; want 25000, %v", got, unpriced, want)
 	}
+	// A long cache write costs at least what a short one does; what more is not known.
+	got, unpriced = model(t, "openai", "gpt-6-sol").Cost(use(cacheLong, 1000), "")
+	if want := []gateway.Class{gateway.CacheWriteLong}; got != 2_500_000 || !slices.Equal(unpriced, want) {
+		t.Errorf("long cache write: %d, unpriced %v", got, unpriced)
+	}
 	// A zero Model knows no price, and says so.
 	got, unpriced = new(price.Model).Cost(u, "priority")
 	if got != 0 || len(unpriced) != 3 {
 		t.Errorf("zero model: %d, unpriced %v", got, unpriced)
+	}
+}
+
+// A tier without a multiplier has no known price, but one that is never dearer.
+func TestKnowsTier(t *testing.T) {
+	for _, c := range []struct {
+		provider, model, tier string
+		known                 bool
+		atLeast               string
+	}{
+		{"openai", "gpt-4o", "", true, ""},
+		{"openai", "gpt-4o", "auto", true, ""},
+		{"openai", "gpt-4o", "batch", true, ""},
+		{"openai", "gpt-4o", "flex", true, ""},
+		{"openai", "gpt-6-sol", "flex", true, ""},
+		{"openai", "gpt-4o", "priority", true, "priority"},
+		{"openai", "gpt-4o", "fast", true, "fast"},
+		{"openai", "gpt-6-astra", "ultrafast", false, "ultrafast"},
+		{"openai", "o3-pro", "priority", false, "priority"},
+		{"anthropic", "claude-opus-5-5", "fast", true, "fast"},
+		{"anthropic", "claude-opus-5-5", "priority", true, ""},
+		{"anthropic", "claude-fable-5-2", "fast", false, "fast"},
+		{"anthropic", "claude-opus-4-7", "fast", false, "fast"},
+		{"mistral", "mistral-large-latest", "priority", false, "priority"},
+		{"groq", "openai/gpt-oss-120b", "performance", false, "performance"},
+		{"groq", "openai/gpt-oss-120b", "on_demand", true, ""},
+		{"groq", "openai/gpt-oss-120b", "flex", true, ""},
+		{"bedrock", "amazon.nova-pro-v1:0", "priority", false, "priority"},
+		{"bedrock", "amazon.nova-pro-v1:0", "reserved", false, "reserved"},
+		{"google", "gemini-2.5-pro", "priority", true, "priority"},
+	} {
+		m := model(t, c.provider, c.model)
+		if known, atLeast := m.KnowsTier(c.tier), m.AtLeast(c.tier); known != c.known || atLeast != c.atLeast {
+			t.Errorf("%s %q: known %v, at least %q", c.model, c.tier, known, atLeast)
+		}
+		own, _ := m.WithCostMap(&gateway.CostMap{Prompt: map[string]int64{"m": 1}, Completion: map[string]int64{"m": 1}}, "m", false)
+		if !own.KnowsTier(c.tier) || own.AtLeast(c.tier) != "" {
+			t.Errorf("own prices of %s know no %q", c.model, c.tier)
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // Rate is a price in nano-dollars per million units of its class.
 type Rate struct {
 	Nano  int64
-	Known bool // false: no price is known; Nano is then zero
+	Known bool // false: no price is known; Nano is then the least that it costs, or zero
 }
 
 // rates are the prices of all classes.
@@ -86,8 +86,13 @@ func (r *rates) fill() {
 		}
 	}
 	orElse(gateway.CacheRead, gateway.Input)
+	if r[gateway.CacheWrite].Known && !r[gateway.CacheWriteLong].Known {
+		// What is kept for longer costs no less; how much more is not known.
+		r[gateway.CacheWriteLong] = Rate{Nano: r[gateway.CacheWrite].Nano}
+	} else {
+		orElse(gateway.CacheWriteLong, gateway.Input)
+	}
 	orElse(gateway.CacheWrite, gateway.Input)
-	orElse(gateway.CacheWriteLong, gateway.CacheWrite)
 	orElse(gateway.CachedAudio, gateway.InputAudio)
 	if r[gateway.InputImage].Known {
 		orElse(gateway.CachedImage, gateway.InputImage)

@@ -47,6 +47,7 @@ func boundMessages(c *Call, m map[string]gjson.Result) error {
 	in.content(m["system"], 0)
 	b.Input = int64(len(c.Body)) - in.data + in.images*tokensPerClaudeImage
 	b.Images, b.Media, b.Opaque = in.images, in.images > 0, in.opaque
+	b.LongLife = longLived(c.Body)
 	for _, name := range []string{"tools", "mcp_servers", "output_config", "output_format", "context_management"} {
 		if given(m[name]) {
 			b.Input += anthropicPreamble
@@ -96,8 +97,8 @@ func (b *Bound) prices(m map[string]gjson.Result) error {
 	}
 	// The tiers that service_tier names cost the same; speed does not.
 	b.Tier = "standard"
-	if speed == "fast" {
-		b.Tier = "fast"
+	if speed != "" {
+		b.Tier = speed
 	}
 	model, _ := text(m, "model")
 	if geo != "global" && pricedByRegion(model) { // without one it is the workspace's

@@ -43,7 +43,7 @@ func TestAnthropicBound(t *testing.T) {
 		plus       int64 // input beyond the body's length
 		want       provider.Bound
 	}{
-		{"text", content(`{"type":"text","text":"hi","cache_control":{"type":"ephemeral","ttl":"1h"}}`), 0, nine},
+		{"text", content(`{"type":"text","text":"hi","cache_control":{"type":"ephemeral","ttl":"1h"}}`), 0, but(func(b *provider.Bound) { b.LongLife = true })},
 		{"text by itself", with(`"messages":[{"role":"user","content":"hi"}],"system":"be kind"`), 0, nine},
 		{"no cap is bounded by the model", `{"model":"claude-opus-4-5"}`, 0,
 			but(func(b *provider.Bound) { b.Output, b.CapMember, b.FullOutput = 0, "", true })},

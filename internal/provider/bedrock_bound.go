@@ -158,7 +158,7 @@ func boundConverse(c *Call, m map[string]gjson.Result) error {
 	b := &c.Bound
 	b.Input = int64(len(c.Body)) - in.data + in.images*tokensPerImage
 	b.Images, b.Media, b.Opaque = in.images, in.images > 0, in.opaque || given(m["promptVariables"])
-	b.Uncountable, b.MinOutput = true, 1
+	b.Uncountable, b.MinOutput, b.LongLife = true, 1, longLived(c.Body)
 	if err := b.capByOne(m, []string{"inferenceConfig.maxTokens"}); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strings"
@@ -118,6 +119,26 @@ func amount(v gjson.Result) int64 {
 		return 0
 	}
 	return int64(math.Ceil(math.Min(v.Num, 1<<40)))
+}
+
+// longLived reports whether a body may ask for a part of it to be cached for hours:
+// a "ttl" of "1h", "12h" or the like stands anywhere in it.
+func longLived(body []byte) bool {
+	if !bytes.Contains(body, []byte("ttl")) && !bytes.Contains(body, []byte(`\u`)) {
+		return false
+	}
+	return hasLongLife(gjson.ParseBytes(body), 0)
+}
+
+func hasLongLife(v gjson.Result, depth int) (found bool) {
+	if depth > surveyDepth || !v.IsObject() && !v.IsArray() {
+		return false
+	}
+	v.ForEach(func(k, e gjson.Result) bool {
+		found = k.String() == "ttl" && strings.HasSuffix(e.String(), "h") || hasLongLife(e, depth+1)
+		return !found
+	})
+	return found
 }
 
 // survey looks through the input of a call for what is not plain text.

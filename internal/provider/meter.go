@@ -246,7 +246,7 @@ func (m *Meter) Tier() string {
 		return tier.String()
 	}
 	r := report{start: m.all.Get("message.usage"), end: m.all.Get("usage")}
-	if speed := r.get("speed").String(); speed == "fast" {
+	if speed := r.get("speed").String(); speed != "" && speed != "standard" {
 		return speed
 	}
 	return r.get("service_tier").String()

@@ -84,6 +84,7 @@ func bound(c *Call, m map[string]gjson.Result, d *dialect) {
 	b.Input = int64(len(c.Body)) - s.data + s.images*tokensPerImage + s.audio/perAudioToken
 	b.Images, b.Media, b.Opaque = s.images, s.images > 0 || s.audio > 0, s.opaque
 	b.Tier, _ = text(m, "service_tier")
+	b.LongLife = longLived(c.Body)
 	b.Copies = max(amount(m["n"]), 1)
 	b.MinOutput = 1
 	switch c.Endpoint.Metering {

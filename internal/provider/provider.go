@@ -162,6 +162,8 @@ type Bound struct {
 	Copies     int64 // answers asked for
 
 	Tier string // service tier asked for
+	// LongLife: the input may be written to a cache for hours, at a price of its own.
+	LongLife bool
 	// Percent is the most that tokens may cost in percent of the list price,
 	// where a region costs more; 0 is 100.
 	Percent int64

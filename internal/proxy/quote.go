@@ -69,7 +69,7 @@ func (x *exchange) newQuote() (*quote, error) {
 	}
 	q.unit()
 	q.tokens()
-	if q.dearest == nil || len(q.dearest.Unpriced(q.bound)) > 0 {
+	if q.dearest == nil || len(q.dearest.Unpriced(q.bound)) > 0 || !q.dearest.KnowsTier(q.bound.Tier) {
 		switch {
 		case !x.deniesUnknown():
 		case x.call.Model == "":
@@ -171,7 +171,7 @@ func (q *quote) tokens() {
 	q.add = b.OutputAdd
 	q.bound = price.Bound{
 		Input: in, Media: b.Media, Output: out + q.add, AudioOut: b.MediaOut,
-		Copies: max(b.Copies, 1), Tier: b.Tier, Extra: b.Extra,
+		Copies: max(b.Copies, 1), Tier: b.Tier, LongLife: b.LongLife, Extra: b.Extra,
 	}
 }
 

@@ -285,8 +285,7 @@ func (x *exchange) reported(e *gateway.Event) (gateway.Usage, bool) {
 	return x.endpoint.Vendor.Usage(x.call, x.meter.Members())
 }
 
-// price charges the usage at the prices of the call. The tier is the one that
-// served it, or where the answer does not say, the one that was asked for.
+// price charges the usage at the prices of the call and of the tier that served it.
 func (x *exchange) price(e *gateway.Event, usage gateway.Usage) {
 	model := x.billed(e)
 	switch {
@@ -297,17 +296,30 @@ func (x *exchange) price(e *gateway.Event, usage gateway.Usage) {
 		e.Basis = gateway.BasisUnpriced
 		return
 	}
-	tier := e.Tier
-	if tier == "" {
-		tier = x.call.Bound.Tier
-	}
 	var unpriced []gateway.Class
 	model = model.At(max(usage.Percent, hostPercent(&x.setting.Setting)))
+	tier := x.tier(e, model)
 	e.Cost, unpriced = model.Cost(usage, tier)
 	e.Parts = model.Parts(usage, tier)
 	for _, c := range unpriced {
 		e.Unpriced = append(e.Unpriced, c.String())
 	}
+	if !model.KnowsTier(tier) {
+		e.Unpriced = append(e.Unpriced, "tier:"+short(tier))
+	}
+}
+
+// tier is the service tier to charge: the one that served the call, as the end of its
+// answer says. Without that it is the one that was asked for, but nothing cheaper than
+// standard: what callers ask for is no discount. Nor is a batch, which no call is.
+func (x *exchange) tier(e *gateway.Event, model *price.Model) string {
+	if e.Tier != "" && e.Tier != "batch" && e.Basis == gateway.BasisReported {
+		return e.Tier
+	}
+	if asked := model.AtLeast(x.call.Bound.Tier); asked != "" {
+		return asked
+	}
+	return model.AtLeast(e.Tier)
 }
 
 // chargedByProvider stands in an event for the version of the prices where the
