@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -129,11 +130,10 @@ func pricedByRegion(model string) bool {
 // tools that it runs, state that it keeps, other models that it asks.
 func (c *Call) serverSide(m map[string]gjson.Result) {
 	b := &c.Bound
-	b.Opaque = b.Opaque || given(m["mcp_servers"])
-	m["tools"].ForEach(func(_, t gjson.Result) bool {
-		c.claudeTool(t)
-		return true
-	})
+	if given(m["mcp_servers"]) { // whose tools are called as often as the model likes
+		b.Opaque, b.Unbounded = true, true
+	}
+	c.claudeTools(m["tools"], "tools")
 	if thread, ok := only(m["thread"], "type"); given(m["thread"]) && (!ok || thread["type"].String() != "create") {
 		b.Opaque, b.Unbounded = true, true // it may hold tools as well
 	}
@@ -178,8 +178,21 @@ func (c *Call) mayAsk(v gjson.Result) {
 	})
 }
 
-// claudeTool takes in what a tool may cost beside the tokens of one turn.
-func (c *Call) claudeTool(t gjson.Result) {
+// claudeTools takes in the tools that stand at a path of the body.
+func (c *Call) claudeTools(tools gjson.Result, path string) {
+	n := 0
+	tools.ForEach(func(_, t gjson.Result) bool {
+		c.claudeTool(t, path+"."+strconv.Itoa(n)+".max_uses")
+		n++
+		return true
+	})
+	// Each turn of a loop may take the whole cap.
+	c.Bound.CapPerTurn = c.Bound.Turns > 0
+}
+
+// claudeTool takes in what a tool may cost beside the tokens of one turn. capped is
+// where the body may cap how often the provider runs it.
+func (c *Call) claudeTool(t gjson.Result, capped string) {
 	b := &c.Bound
 	m, ok := only(t, "type", "max_uses", "model")
 	kind := m["type"].String()
@@ -193,20 +206,29 @@ func (c *Call) claudeTool(t gjson.Result) {
 			b.Input += anthropicToolset
 		}
 	case hasPrefix(kind, "web_search_"):
-		b.Opaque = true
-		uses := amount(m["max_uses"])
-		if uses == 0 {
-			uses = looseToolCalls
-		}
-		b.Extra.Counts[gateway.WebSearches] += uses
-	case hasPrefix(kind, "web_fetch_", "tool_search_tool_", "mcp_toolset"):
-		b.Opaque = true
-	default: // containers, advisors and what is yet to come
+		b.runsClaude(m["max_uses"], capped, gateway.WebSearches)
+	case hasPrefix(kind, "web_fetch_"):
+		b.runsClaude(m["max_uses"], capped)
+	default: // what has no cap: searches for tools, other servers, containers, advisors and what is yet to come
 		b.Opaque, b.Unbounded = true, true
 		if given(m["model"]) {
 			c.Fallbacks = append(c.Fallbacks, m["model"].String())
 		}
 	}
+}
+
+// runsClaude takes in a tool of Anthropic's own with its cap, or the one that it is
+// to get.
+func (b *Bound) runsClaude(uses gjson.Result, capped string, bills ...gateway.Class) {
+	calls := amount(uses)
+	switch {
+	case !given(uses):
+		calls = looseToolCalls
+		b.ToolCaps = append(b.ToolCaps, ToolCap{capped, calls, bills})
+	case calls == 0:
+		b.Unbounded = true // it makes no sense, and must not be raised
+	}
+	b.runs(calls, bills...)
 }
 
 func hasPrefix(s string, prefixes ...string) bool {

@@ -36,7 +36,12 @@ func TestAnthropicBound(t *testing.T) {
 		return but(func(b *provider.Bound) { b.Images, b.Media = n, true })
 	}
 	searches := func(n int64) provider.Bound {
-		return but(func(b *provider.Bound) { b.Opaque, b.Extra = true, extra(int64(gateway.WebSearches), n) })
+		return but(func(b *provider.Bound) {
+			b.Opaque, b.Turns, b.CapPerTurn, b.Extra = true, n, true, extra(int64(gateway.WebSearches), n)
+		})
+	}
+	toolCap := func(member string, bills ...gateway.Class) provider.ToolCap {
+		return provider.ToolCap{Member: member, Calls: 10, Bills: bills}
 	}
 	for _, tt := range []struct {
 		name, body string
@@ -90,9 +95,19 @@ func TestAnthropicBound(t *testing.T) {
 		{"toolset", with(`"tools":[{"type":"browser_toolset_20260801"}]`), 1000 + 2000 + 20_000, nine},
 		{"structured output", with(`"output_config":{"format":{"type":"json_schema"}}`), 1000, nine},
 		{"searches", with(`"tools":[{"type":"web_search_20260318","max_uses":4}]`), 1000, searches(4)},
-		{"searches without a cap", with(`"tools":[{"type":"web_search_20250305"}]`), 1000, searches(10)},
-		{"fetches and tool search", with(`"tools":[{"type":"web_fetch_20260318"},{"type":"tool_search_tool_regex_20251119"}]`), 1000, opaque},
-		{"remote tools", with(`"mcp_servers":[{"type":"url","url":"https://x.example"}]`), 1000, opaque},
+		{"searches without a cap", with(`"tools":[{"name":"a"},{"type":"web_search_20250305"}]`), 1000, func() provider.Bound {
+			b := searches(10)
+			b.ToolCaps = []provider.ToolCap{toolCap("tools.1.max_uses", gateway.WebSearches)}
+			return b
+		}()},
+		{"searches and fetches", with(`"tools":[{"type":"web_search_20250305","max_uses":2},{"type":"web_fetch_20260318"}]`), 1000, func() provider.Bound {
+			b := searches(2)
+			b.Turns, b.ToolCaps = 12, []provider.ToolCap{toolCap("tools.1.max_uses")}
+			return b
+		}()},
+		{"a cap that makes no sense", with(`"tools":[{"type":"web_fetch_20260318","max_uses":"4"}]`), 1000, loose},
+		{"tool search", with(`"tools":[{"type":"tool_search_tool_regex_20251119"}]`), 1000, loose},
+		{"remote tools", with(`"mcp_servers":[{"type":"url","url":"https://x.example"}]`), 1000, loose},
 		{"code execution", with(`"tools":[{"type":"code_execution_20260521"}]`), 1000, loose},
 		{"tool of two types", with(`"tools":[{"type":"custom","type":"web_search_20260318"}]`), 1000, loose},
 		{"tool with two caps", with(`"tools":[{"type":"web_search_20260318","max_uses":1,"max_uses":9}]`), 1000, loose},

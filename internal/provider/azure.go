@@ -13,7 +13,8 @@ const azurePrefix = "/api/providers/azure/openai"
 
 // Azure is OpenAI's API on Azure, dated (…/deployments/:deployment_id/…, with
 // api-version) and new (…/v1/…).
-var Azure Vendor = azure{compatible{name: "azure", rows: azureRows(), dialect: dialect{completionCap: completionDefault}}}
+var Azure Vendor = azure{compatible{name: "azure", rows: azureRows(), dialect: dialect{completionCap: completionDefault, toolCaps: true,
+	loose: []string{"data_sources"}, fed: []string{"data_sources"}}}}
 
 // azure differs from OpenAI in its host, in its credential and in that callers
 // name deployments, not models.

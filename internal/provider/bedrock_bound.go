@@ -214,10 +214,7 @@ func (c *Call) modelFields(v gjson.Result) error {
 		b.keepThinking(m[name])
 		delete(m, name)
 	}
-	m["tools"].ForEach(func(_, t gjson.Result) bool {
-		c.claudeTool(t)
-		return true
-	})
+	c.claudeTools(m["tools"], "additionalModelRequestFields.tools")
 	if delete(m, "tools"); len(m) > 0 { // whichever cap wins
 		b.FullOutput, b.Output, b.CapMember, b.CapAlso = true, 0, "", ""
 		b.Copies = max(b.Copies, amount(m["n"]))

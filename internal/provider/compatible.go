@@ -42,9 +42,12 @@ type dialect struct {
 	shown bool
 	// charge is the member of usage that tells in dollars what the vendor charged.
 	charge string
+	// toolCaps: max_tool_calls of the responses API is obeyed.
+	toolCaps bool
 	// loose are members of a request which bring in costs that nothing bounds,
-	// and others those of them that name models which may answer instead.
-	loose, others []string
+	// others those of them that name models which may answer instead, and fed those
+	// that bring in input which the body does not show.
+	loose, others, fed []string
 }
 
 // capRule says which member of a chat request caps its output.
@@ -129,6 +132,9 @@ func (d *dialect) loosen(c *Call, m map[string]gjson.Result) {
 		if v := m[name]; v.Exists() && v.Type != gjson.Null {
 			c.Bound.Unbounded = true
 		}
+	}
+	for _, name := range d.fed {
+		c.Bound.Opaque = c.Bound.Opaque || given(m[name])
 	}
 	for _, name := range d.others {
 		for _, v := range m[name].Array() {

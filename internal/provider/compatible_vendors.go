@@ -46,7 +46,7 @@ var compatibles = []Vendor{
 		dialect: dialect{usageUnasked: true}}.
 		offering("chat transcriptions translations models model"),
 	compatible{name: "xai", base: "https://api.x.ai/v1",
-		dialect: dialect{reasoningApart: []string{""}, loose: []string{"search_parameters"}}}.
+		dialect: dialect{reasoningApart: []string{""}, loose: []string{"search_parameters"}, fed: []string{"search_parameters"}}}.
 		offering("chat completions responses models model"),
 	compatible{name: "deepseek", base: "https://api.deepseek.com/v1",
 		dialect: dialect{caps: olderOnly, shown: true}}.
@@ -61,7 +61,7 @@ var compatibles = []Vendor{
 	// model of its own), and plugins are billed by the call.
 	compatible{name: "openrouter", base: "https://openrouter.ai/api/v1",
 		dialect: dialect{caps: olderFirst, usageUnasked: true, charge: "cost",
-			loose: []string{"models", "preset", "plugins"}, others: []string{"models", "preset"}}}.
+			loose: []string{"models", "preset", "plugins"}, others: []string{"models", "preset"}, fed: []string{"preset", "plugins"}}}.
 		offering("chat completions embeddings models"),
 	compatible{name: "gemini", base: "https://generativelanguage.googleapis.com/v1beta/openai",
 		dialect: dialect{caps: olderFirst, totalHasMore: true}}.

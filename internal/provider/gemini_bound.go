@@ -156,10 +156,10 @@ func (b *Bound) geminiTool(t gjson.Result) {
 		switch name := camel(k.String()); {
 		case name == "functionDeclarations" || !given(v):
 		case name == "googleSearch" || name == "googleSearchRetrieval":
-			b.Opaque, b.Extra.Counts[gateway.WebSearches] = true, looseToolCalls
-		case name == "urlContext" || name == "codeExecution" || name == "computerUse":
+			b.Opaque, b.Unbounded, b.Extra.Counts[gateway.WebSearches] = true, true, looseToolCalls
+		case name == "computerUse": // run by the caller
 			b.Opaque = true
-		default: // maps, stored files, other servers, what is yet to come
+		default: // what has no cap: addresses, code, maps, stored files, other servers, what is yet to come
 			b.Opaque, b.Unbounded = true, true
 		}
 		return true

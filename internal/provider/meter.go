@@ -184,15 +184,17 @@ var (
 	webSearchItem  = regexp.MustCompile(`"type"\s*:\s*"web_search_call"`)
 )
 
-// countSearches publishes how many searches there were. Where that cannot be seen,
+// countSearches publishes how many searches there were, asked for or not: a stored
+// prompt may have tools of its own. Where that cannot be seen,
 // in an answer too long to be kept, it is as many as there could be.
 func (m *Meter) countSearches() {
-	asked := &m.call.Bound.Extra.Counts
-	if asked[gateway.FileSearches]+asked[gateway.WebSearches] == 0 || m.call.Endpoint.Metering != Responses {
+	if m.call.Endpoint.Metering != Responses {
 		return
 	}
+	asked := &m.call.Bound.Extra.Counts
 	switch {
 	case m.events:
+	case m.whole && !bytes.Contains(m.copied, []byte("search_call")):
 	case m.whole:
 		m.files = int64(len(fileSearchItem.FindAllIndex(m.copied, -1)))
 		m.webs = int64(len(webSearchItem.FindAllIndex(m.copied, -1)))

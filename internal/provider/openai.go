@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -12,14 +13,14 @@ import (
 
 // OpenAI is api.openai.com.
 var OpenAI Vendor = compatible{name: "openai", base: "https://api.openai.com/v1",
-	rows: rows(openAIPrefix, "", openAIRows()), dialect: dialect{completionCap: completionDefault}}
+	rows: rows(openAIPrefix, "", openAIRows()), dialect: dialect{completionCap: completionDefault, toolCaps: true}}
 
 // wanted are the members of request bodies that the gateway reads.
 var wanted = set("model", "stream", "stream_options", "stream_format", "user", "safety_identifier", "max_tokens", "max_completion_tokens",
 	"max_output_tokens", "max_tool_calls", "n", "best_of", "service_tier", "modalities", "prediction",
 	"messages", "input", "prompt", "instructions", "tools", "background", "previous_response_id", "conversation",
 	"size", "quality", "partial_images", "web_search_options", "voice", "thread", "max_prompt_tokens",
-	"models", "preset", "plugins", "search_parameters")
+	"models", "preset", "plugins", "search_parameters", "data_sources")
 
 func set(names ...string) map[string]bool {
 	m := make(map[string]bool, len(names))
@@ -69,9 +70,6 @@ const perAudioToken = 66
 // OpenAI and where its server is rebuilt to the letter.
 const completionDefault = 16
 
-// looseToolCalls stands in for a missing max_tool_calls.
-const looseToolCalls = 10
-
 // bound fills c.Bound from the members of a JSON body.
 func bound(c *Call, m map[string]gjson.Result, d *dialect) {
 	b := &c.Bound
@@ -93,7 +91,7 @@ func bound(c *Call, m map[string]gjson.Result, d *dialect) {
 	case Completion:
 		b.completion(m, d.completionCap)
 	case Responses:
-		b.responses(m)
+		b.responses(m, d.toolCaps)
 	case Run:
 		b.Opaque = true // the thread is not in the body
 		b.Output, b.CapMember = amount(m["max_completion_tokens"]), "max_completion_tokens"
@@ -126,9 +124,10 @@ func (b *Bound) chat(m map[string]gjson.Result, caps capRule) {
 	for _, mode := range m["modalities"].Array() {
 		b.MediaOut = b.MediaOut || mode.String() == "audio"
 	}
-	if m["web_search_options"].Exists() {
-		b.Extra.Counts[gateway.WebSearches] = 1
+	if m["web_search_options"].Exists() { // these models search once
+		b.Opaque, b.Extra.Counts[gateway.WebSearches] = true, 1
 	}
+	m["tools"].ForEach(func(_, t gjson.Result) bool { b.chatTool(t); return true })
 }
 
 func (b *Bound) completion(m map[string]gjson.Result, unset int64) {
@@ -151,7 +150,7 @@ func (b *Bound) completion(m map[string]gjson.Result, unset int64) {
 	}
 }
 
-func (b *Bound) responses(m map[string]gjson.Result) {
+func (b *Bound) responses(m map[string]gjson.Result, toolCaps bool) {
 	b.CapMember, b.Output = "max_output_tokens", amount(m["max_output_tokens"])
 	b.MinOutput = 16 // the API refuses less
 	b.Copies = 1
@@ -160,44 +159,33 @@ func (b *Bound) responses(m map[string]gjson.Result) {
 		v := m[name]
 		b.Opaque = b.Opaque || v.Exists() && v.Type != gjson.Null
 	}
-	if p := m["prompt"]; p.IsObject() { // a stored prompt
-		b.Opaque = true
+	if p := m["prompt"]; p.IsObject() { // a stored prompt may bring any tools with it
+		b.Opaque, b.Unbounded = true, true
 	}
-	calls := amount(m["max_tool_calls"])
-	if calls == 0 {
-		calls = looseToolCalls
-	}
-	m["tools"].ForEach(func(_, t gjson.Result) bool {
-		kinds := 0
-		t.ForEach(func(k, v gjson.Result) bool {
-			if k.String() == "type" {
-				b.tool(v.String(), calls)
-				kinds++
-			}
-			return true
-		})
-		if kinds != 1 {
-			b.tool("", calls) // readers differ in what it is
-		}
-		return true
-	})
+	b.responsesTools(m["tools"], m["max_tool_calls"], toolCaps)
 }
 
 // tool takes in what a tool of the responses API may cost beside the tokens of
-// one turn.
-func (b *Bound) tool(kind string, calls int64) {
+// one turn, and reports whether the provider runs it as often as max_tool_calls says.
+func (b *Bound) tool(kind string, bills *[]gateway.Class) (looping bool) {
+	bill := func(c gateway.Class) bool {
+		if !slices.Contains(*bills, c) {
+			*bills = append(*bills, c)
+		}
+		return true
+	}
 	switch {
 	case kind == "function" || kind == "custom" || kind == "local_shell" || kind == "apply_patch":
-		// Run by the caller.
+		return false // run by the caller
 	case strings.HasPrefix(kind, "web_search"):
-		b.Opaque, b.Extra.Counts[gateway.WebSearches] = true, calls
+		return bill(gateway.WebSearches)
 	case kind == "file_search":
-		b.Opaque, b.Extra.Counts[gateway.FileSearches] = true, calls
-	case kind == "mcp":
-		b.Opaque = true
-	default: // containers, image generation, computers: billed by more than tokens
-		b.Opaque, b.Unbounded = true, true
+		return bill(gateway.FileSearches)
 	}
+	// Containers, image generation, computers are billed by more than tokens; how
+	// often other servers' tools are called nothing says.
+	b.Opaque, b.Unbounded = true, true
+	return false
 }
 
 // tokensPerPicture is the most output tokens that one generated picture takes.

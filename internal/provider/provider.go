@@ -147,8 +147,11 @@ type Bound struct {
 	Opaque bool
 
 	// Turns is how often the provider may go through the whole input once more, for
-	// the tools that it runs itself.
-	Turns int64
+	// the tools that it runs itself. CapPerTurn: the output cap holds for each of them.
+	Turns      int64
+	CapPerTurn bool
+	// ToolCaps are what must be written into the body for Turns to hold.
+	ToolCaps []ToolCap
 
 	Output    int64  // tokens out asked for, per copy; 0 if the caller set no cap
 	OutputAdd int64  // tokens out that may come on top of the cap (predictions)

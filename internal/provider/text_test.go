@@ -18,8 +18,8 @@ func TestRequestText(t *testing.T) {
 	}{
 		{name: "chat", row: chat, body: `{"model":"m","messages":[{"role":"user","content":"a \"b\""},{"role":"assistant","content":[{"type":"text","text":"c"}]}]}`,
 			texts: []string{"user", `a "b"`, "assistant", "text", "c"}, extra: 3 + 3*4},
-		{name: "tools", row: chat, body: `{"messages":[],"tools":[{"type":"function"},{}],"tool_choice":"auto","response_format":null}`,
-			texts: []string{`[{"type":"function"},{}]`, `"auto"`}, extra: 3 + 2*16},
+		{name: "tools", row: chat, body: `{"messages":[],"tools":[{"type":"function"},{"function":{}}],"tool_choice":"auto","response_format":null}`,
+			texts: []string{`[{"type":"function"},{"function":{}}]`, `"auto"`}, extra: 3 + 2*16},
 		{name: "responses", row: responses, body: `{"input":"hi","instructions":"be brief"}`, texts: []string{"hi", `"be brief"`}, extra: 3 + 4},
 		{name: "prompts", row: "POST /completions", body: `{"prompt":["a",[1,2,3]],"suffix":"z"}`, texts: []string{"a", `"z"`}, extra: 3 + 3},
 		{name: "embeddings", row: "POST /embeddings", body: `{"input":["a","b"],"user":"not counted"}`, texts: []string{"a", "b"}, extra: 3},

@@ -188,9 +188,16 @@ func counts(limits []limit.State) bool {
 	})
 }
 
-// applyCap writes a lowered cap into the body, where a limit made it necessary.
+// applyCap writes into the body what the reservation counts on, where a limit made it
+// necessary: a lowered output cap, and caps on the provider's own tools.
 func (x *exchange) applyCap() error {
-	if x.quote.cap == 0 || !x.limited(gateway.Cost) && !x.limited(gateway.Tokens) {
+	if !x.limited(gateway.Cost) && !x.limited(gateway.Tokens) {
+		return nil
+	}
+	if err := writeToolCaps(x.call); err != nil {
+		return fmt.Errorf("writing the cap on tools: %w", err)
+	}
+	if x.quote.cap == 0 {
 		return nil
 	}
 	if err := writeCap(x.call, x.quote.cap); err != nil {

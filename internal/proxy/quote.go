@@ -149,9 +149,9 @@ func (q *quote) tokens() {
 	in := b.Input
 	switch {
 	case b.Opaque && contextWindow > 0:
-		in = contextWindow
+		in = turns(contextWindow, b.Turns)
 	case b.Opaque:
-		in = max(in, defaultContext)
+		in = turns(max(in, defaultContext), b.Turns)
 	case contextWindow > 0:
 		in = min(in, contextWindow) // the provider refuses more
 	}
@@ -169,10 +169,23 @@ func (q *quote) tokens() {
 		}
 	}
 	q.add = b.OutputAdd
+	copies := max(b.Copies, 1)
+	if b.CapPerTurn {
+		copies = turns(copies, b.Turns)
+	}
 	q.bound = price.Bound{
 		Input: in, Media: b.Media, Output: out + q.add, AudioOut: b.MediaOut,
-		Copies: max(b.Copies, 1), Tier: b.Tier, LongLife: b.LongLife, Extra: b.Extra,
+		Copies: copies, Tier: b.Tier, LongLife: b.LongLife, Extra: b.Extra,
 	}
+}
+
+// turns is n for each turn of a call that has so many more than one.
+func turns(n, more int64) int64 {
+	const most = math.MaxInt64 / 8 // so that sums do not overflow
+	if more > 0 && n > most/(more+1) {
+		return most
+	}
+	return n * (more + 1)
 }
 
 // cost is the worst case in money; 0 if the price is not known.
@@ -221,7 +234,11 @@ func (q *quote) fit(limits []limit.State, c *provider.Call) bool {
 		}
 	}
 	q.count(c)
-	if q.cost() <= money && q.size() <= tokens {
+	fits := func() bool { return q.cost() <= money && q.size() <= tokens }
+	if fits() {
+		return true
+	}
+	if q.allowFewer(fits) {
 		return true
 	}
 	if c.Bound.CapMember == "" {
@@ -237,6 +254,22 @@ func (q *quote) fit(limits []limit.State, c *provider.Call) bool {
 	}
 	q.bound.Output, q.cap = out, out-q.add
 	return true
+}
+
+// allowFewer lowers how often the provider may run tools of its own, where the caller
+// has set no cap, until the call fits, but not below once.
+func (q *quote) allowFewer(fits func() bool) bool {
+	if len(q.read.ToolCaps) == 0 {
+		return false
+	}
+	for n := q.read.ToolCaps[0].Calls - 1; n > 0; n-- {
+		q.read.AllowCalls(n)
+		q.tokens()
+		if fits() {
+			return true
+		}
+	}
+	return false
 }
 
 // count replaces the cheap bound of the input by the tokenizer's count, once, if
@@ -265,6 +298,18 @@ func writeCap(c *provider.Call, tokens int64) error {
 		c.Body = body
 	}
 	return err
+}
+
+// writeToolCaps puts the caps on the provider's own tools into the body.
+func writeToolCaps(c *provider.Call) error {
+	for _, most := range c.Bound.ToolCaps {
+		body, err := sjson.SetRawBytes(c.Body, most.Member, jsonInt(most.Calls))
+		if err != nil {
+			return err
+		}
+		c.Body = body
+	}
+	return nil
 }
 
 func jsonInt(n int64) []byte {
