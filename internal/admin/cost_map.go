@@ -31,6 +31,7 @@ var priceMembers = []struct {
 	{"outputAudio", gateway.OutputAudio.String(), 1},
 	{"inputImage", gateway.InputImage.String(), 1},
 	{"cachedImage", gateway.CachedImage.String(), 1},
+	{"inputVideo", gateway.InputVideo.String(), 1},
 	{"outputImage", gateway.OutputImage.String(), 1},
 	{"characters", gateway.Characters.String(), 1},
 	{"audioSecond", gateway.AudioMillis.String(), 1000},

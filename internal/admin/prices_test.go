@@ -38,7 +38,7 @@ func TestPrices(t *testing.T) {
 	}
 	same(t, got[0].(object), object{"provider": "openai",
 		"usdPerMillion": object{"input": "2.5", "cache_read": "2.5", "cache_write": "2.5", "cache_write_long": "2.5",
-			"input_image": "2.5", "cached_image": "2.5", "output": "10"},
+			"input_image": "2.5", "cached_image": "2.5", "input_video": "2.5", "output": "10"},
 		"row": object{"provider": "openai", "exact": []any{"m"}, "prefix": []any{"m-"}, "input": "2.5", "output": "10",
 			"tier_multipliers": object{"flex": "0.5"}, "source": "test"}})
 	r.refused(404, "no provider has a price for the model gpt-4o", "GET", P+"?model=gpt-4o", "")

@@ -87,7 +87,7 @@ func TestEventUsage(t *testing.T) {
 	if len(e.Usage) != int(gateway.NumClasses) || e.GetUsage() != u {
 		t.Errorf("%v becomes %v", u, e.GetUsage())
 	}
-	if u.PromptTokens() != 1+2+3+4+6+7+9+10 || u.CompletionTokens() != 5+8+11 || u.IsZero() {
+	if u.PromptTokens() != 1+2+3+4+6+7+9+10+11 || u.CompletionTokens() != 5+8+12 || u.IsZero() {
 		t.Errorf("%d tokens in, %d out", u.PromptTokens(), u.CompletionTokens())
 	}
 	e.SetUsage(gateway.Usage{})

@@ -16,6 +16,7 @@ const (
 	OutputAudio
 	InputImage
 	CachedImage
+	InputVideo // tokens of films in
 	OutputImage
 	AudioMillis  // milliseconds of audio, where audio is billed by time
 	Characters   // characters of speech input
@@ -29,7 +30,7 @@ const (
 var ClassNames = [NumClasses]string{
 	"input", "cache_read", "cache_write", "cache_write_long", "output",
 	"input_audio", "cached_audio", "output_audio",
-	"input_image", "cached_image", "output_image",
+	"input_image", "cached_image", "input_video", "output_image",
 	"audio_ms", "characters", "images", "web_searches", "file_searches",
 }
 
@@ -52,7 +53,7 @@ type Usage struct {
 func (u *Usage) PromptTokens() int64 {
 	c := &u.Counts
 	return c[Input] + c[CacheRead] + c[CacheWrite] + c[CacheWriteLong] +
-		c[InputAudio] + c[CachedAudio] + c[InputImage] + c[CachedImage]
+		c[InputAudio] + c[CachedAudio] + c[InputImage] + c[CachedImage] + c[InputVideo]
 }
 
 // CompletionTokens is the number of tokens out, of every kind.

@@ -56,6 +56,7 @@ type TokenPrices struct {
 	OutputAudio    string `json:"output_audio,omitempty"`
 	InputImage     string `json:"input_image,omitempty"`
 	CachedImage    string `json:"cached_image,omitempty"`
+	InputVideo     string `json:"input_video,omitempty"`
 	OutputImage    string `json:"output_image,omitempty"`
 }
 

@@ -68,7 +68,7 @@ var inputText = [...]gateway.Class{
 }
 
 var inputMedia = [...]gateway.Class{
-	gateway.InputAudio, gateway.CachedAudio, gateway.InputImage, gateway.CachedImage,
+	gateway.InputAudio, gateway.CachedAudio, gateway.InputImage, gateway.CachedImage, gateway.InputVideo,
 }
 
 var outputMedia = [...]gateway.Class{gateway.OutputAudio, gateway.OutputImage}
@@ -96,6 +96,8 @@ func (r *rates) fill() {
 	orElse(gateway.CachedAudio, gateway.InputAudio)
 	if r[gateway.InputImage].Known {
 		orElse(gateway.CachedImage, gateway.InputImage)
+	} else { // where pictures are not told from text, films are not either
+		orElse(gateway.InputVideo, gateway.Input)
 	}
 	orElse(gateway.InputImage, gateway.Input)
 	orElse(gateway.CachedImage, gateway.CacheRead)

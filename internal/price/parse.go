@@ -135,7 +135,7 @@ func (r *Row) compile(defaults Provider) (*Model, error) {
 	if m.request, err = fee(r.PerRequest); err != nil {
 		return nil, err
 	}
-	if err := m.readContexts(r.ContextTiers); err != nil {
+	if err := m.readContexts(r); err != nil {
 		return nil, err
 	}
 	for c := range own {
@@ -150,7 +150,7 @@ func (r *Row) compile(defaults Provider) (*Model, error) {
 }
 
 // fields pairs token prices with their names and classes.
-func (p *TokenPrices) fields() [11]struct {
+func (p *TokenPrices) fields() [12]struct {
 	name, value string
 	class       gateway.Class
 } {
@@ -168,6 +168,7 @@ func (p *TokenPrices) fields() [11]struct {
 		{"output_audio", p.OutputAudio, gateway.OutputAudio},
 		{"input_image", p.InputImage, gateway.InputImage},
 		{"cached_image", p.CachedImage, gateway.CachedImage},
+		{"input_video", p.InputVideo, gateway.InputVideo},
 		{"output_image", p.OutputImage, gateway.OutputImage},
 	}
 }
@@ -266,13 +267,16 @@ func (m *Model) readImages(list []ImagePrice) error {
 
 // readContexts must run before the model's own rates are filled: a tier starts
 // from the prices that the row states.
-func (m *Model) readContexts(tiers []ContextTier) error {
+func (m *Model) readContexts(r *Row) error {
 	last := int64(0)
-	for i, tier := range tiers {
+	for i, tier := range r.ContextTiers {
 		if tier.Above <= last {
 			return fmt.Errorf("context_tiers[%d]: above: must be more than %d", i, last)
 		}
 		last = tier.Above
+		if r.Context > 0 && tier.Above >= r.Context {
+			return fmt.Errorf("context_tiers[%d]: above: must be less than context, which is %d", i, r.Context)
+		}
 		var given rates
 		if err := tier.TokenPrices.read(&given); err != nil {
 			return fmt.Errorf("context_tiers[%d]: %w", i, err)

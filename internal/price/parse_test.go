@@ -45,6 +45,7 @@ func TestParseRefuses(t *testing.T) {
 		{"twice", row(`"provider": "p", "exact": ["OK"], "input": "2"`), []string{"row 2", `"ok"`, "two rows"}},
 		{"tier without a price of the row", row(`"provider": "p", "exact": ["m"], "input": "1", "output": "1", "context_tiers": [{"above": 5, "input": "2"}]`), []string{"context_tiers[0]", "output"}},
 		{"tiers out of order", row(`"provider": "p", "exact": ["m"], "input": "1", "context_tiers": [{"above": 5, "input": "2"}, {"above": 5, "input": "3"}]`), []string{"context_tiers[1]", "above"}},
+		{"tier at the end of the context", row(`"provider": "p", "exact": ["m"], "input": "1", "context": 5, "context_tiers": [{"above": 5, "input": "2"}]`), []string{"context_tiers[0]", "context"}},
 		{"tier at zero", row(`"provider": "p", "exact": ["m"], "input": "1", "context_tiers": [{"above": 0, "input": "2"}]`), []string{"above"}},
 		{"bad price in a tier", row(`"provider": "p", "exact": ["m"], "input": "1", "context_tiers": [{"above": 5, "input": "x"}]`), []string{"context_tiers[0]", "input", `"x"`}},
 		{"unknown service tier", row(`"provider": "p", "exact": ["m"], "input": "1", "tier_multipliers": {"turbo": "2"}`), []string{"tier_multipliers"}},

@@ -185,7 +185,7 @@ func TestGeminiUsage(t *testing.T) {
 			"promptTokensDetails":[{"modality":"TEXT","tokenCount":400},{"modality":"AUDIO","tokenCount":200},{"modality":"IMAGE","tokenCount":258},{"modality":"VIDEO","tokenCount":100},{"modality":"DOCUMENT","tokenCount":42}],
 			"cacheTokensDetails":[{"modality":"TEXT","tokenCount":150},{"modality":"AUDIO","tokenCount":50},{"modality":"IMAGE","tokenCount":100}],
 			"candidatesTokensDetails":[{"modality":"IMAGE","tokenCount":1290},{"modality":"TEXT","tokenCount":10}]}}`,
-			want: map[string]int64{"cache_read": 150, "cached_audio": 50, "cached_image": 100, "input": 250, "input_audio": 150, "input_image": 300, "output_image": 1290, "output": 10}},
+			want: map[string]int64{"cache_read": 150, "cached_audio": 50, "cached_image": 100, "input": 250, "input_audio": 150, "input_image": 200, "input_video": 100, "output_image": 1290, "output": 10}},
 		{name: "details beyond the totals", answer: `{"usageMetadata":{"promptTokenCount":10,"cachedContentTokenCount":99,"candidatesTokenCount":5,"promptTokensDetails":[{"modality":"AUDIO","tokenCount":99}],"candidatesTokensDetails":[{"modality":"AUDIO","tokenCount":99}]}}`,
 			want: map[string]int64{"cache_read": 10, "output_audio": 5}},
 		{name: "searches", request: search, answer: `{"candidates":[{"groundingMetadata":{"webSearchQueries":["a","b"]}}],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":1}}`, want: map[string]int64{"input": 1, "output": 1, "web_searches": 2}},

@@ -44,8 +44,12 @@ func geminiPrompt(u *gateway.Usage, prompt int64, usage gjson.Result) {
 	n[gateway.CacheRead] = cached - n[gateway.CachedAudio] - n[gateway.CachedImage]
 	rest := prompt - cached
 	n[gateway.InputAudio] = min(max(ofKind(all, "AUDIO")-n[gateway.CachedAudio], 0), rest)
-	n[gateway.InputImage] = min(max(ofKind(all, seen...)-n[gateway.CachedImage], 0), rest-n[gateway.InputAudio])
-	n[gateway.Input] = rest - n[gateway.InputAudio] - n[gateway.InputImage]
+	rest -= n[gateway.InputAudio]
+	oldFilm := min(ofKind(old, "VIDEO"), n[gateway.CachedImage])
+	n[gateway.InputVideo] = min(max(ofKind(all, "VIDEO")-oldFilm, 0), rest)
+	rest -= n[gateway.InputVideo]
+	n[gateway.InputImage] = min(max(ofKind(all, "IMAGE", "DOCUMENT")-(n[gateway.CachedImage]-oldFilm), 0), rest)
+	n[gateway.Input] = rest - n[gateway.InputImage]
 }
 
 func geminiOutput(u *gateway.Usage, out int64, usage gjson.Result) {
@@ -56,8 +60,8 @@ func geminiOutput(u *gateway.Usage, out int64, usage gjson.Result) {
 	n[gateway.Output] = out - n[gateway.OutputAudio] - n[gateway.OutputImage]
 }
 
-// seen are the modalities that are billed as pictures. Films and documents have
-// no price of their own.
+// seen are the modalities that are billed as pictures where films are not told from
+// them, as in a cache and in what comes out. Documents have no price of their own.
 var seen = []string{"IMAGE", "VIDEO", "DOCUMENT"}
 
 // ofKind is the number of tokens of some modalities.

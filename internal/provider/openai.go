@@ -119,6 +119,9 @@ func (b *Bound) chat(m map[string]gjson.Result, caps capRule) {
 	case caps == olderFirst || older.Type == gjson.Number:
 		b.CapMember = "max_tokens"
 	}
+	if b.CapAlso == "" && older.Type == gjson.Number && newer.Type == gjson.Number {
+		b.CapAlso = "max_tokens" // which of the two is obeyed is the server's choice
+	}
 	// Tokens of a prediction that were not used are billed as output.
 	b.OutputAdd = int64(len(m["prediction"].Raw))
 	for _, mode := range m["modalities"].Array() {

@@ -44,7 +44,7 @@ func TestBound(t *testing.T) {
 		{"older cap beside null", chat, `{"max_tokens":7,"max_completion_tokens":null}`, 0,
 			provider.Bound{Output: 7, CapMember: "max_tokens", MinOutput: 1, Copies: 1}},
 		{"both caps", chat, `{"max_tokens":7,"max_completion_tokens":5}`, 0,
-			provider.Bound{Output: 7, CapMember: "max_completion_tokens", MinOutput: 1, Copies: 1}},
+			provider.Bound{Output: 7, CapMember: "max_completion_tokens", CapAlso: "max_tokens", MinOutput: 1, Copies: 1}},
 		{"escaped names", chat, `{"mod\u0065l":"m","max_tok\u0065ns":7,"\u006e":2}`, 0,
 			provider.Bound{Output: 7, CapMember: "max_tokens", MinOutput: 1, Copies: 2}},
 		{"fractions round up", chat, `{"max_tokens":10.0,"n":1.5}`, 0,

@@ -146,14 +146,14 @@ func (q *quote) tokens() {
 	if q.dearest != nil {
 		contextWindow, maxOutput = q.dearest.Context, q.dearest.MaxOutput
 	}
+	// What the request itself states is not lowered by what the table has of a model's
+	// limits: they come from lists, which are behind where a limit was raised.
 	in := b.Input
 	switch {
 	case b.Opaque && contextWindow > 0:
-		in = turns(contextWindow, b.Turns)
+		in = turns(max(in, contextWindow), b.Turns)
 	case b.Opaque:
 		in = turns(max(in, defaultContext), b.Turns)
-	case contextWindow > 0:
-		in = min(in, contextWindow) // the provider refuses more
 	}
 	out := b.Output
 	if b.CapMember != "" || b.FullOutput {
@@ -164,8 +164,6 @@ func (q *quote) tokens() {
 			out = max(contextWindow, defaultCap)
 		case out == 0:
 			out, q.cap = max(defaultCap, b.MinOutput), max(defaultCap, b.MinOutput)
-		case maxOutput > 0:
-			out = min(out, maxOutput)
 		}
 	}
 	q.add = b.OutputAdd
@@ -288,16 +286,26 @@ func (q *quote) count(c *provider.Call) {
 	}
 }
 
-// writeCap puts the lowered output cap into the body, and nothing else.
+// writeCap puts the lowered output cap into the body, and nothing else. A member that
+// holds less stays as it is.
 func writeCap(c *provider.Call, tokens int64) error {
-	body, err := sjson.SetRawBytes(c.Body, c.Bound.CapMember, json.RawMessage(jsonInt(tokens)))
-	if also := c.Bound.CapAlso; err == nil && also != "" && gjson.GetBytes(body, also).Num > float64(tokens) {
-		body, err = sjson.SetRawBytes(body, also, json.RawMessage(jsonInt(tokens)))
+	write := func(member string) error {
+		body, err := sjson.SetRawBytes(c.Body, member, jsonInt(tokens))
+		if err == nil {
+			c.Body = body
+		}
+		return err
 	}
-	if err == nil {
-		c.Body = body
+	held := gjson.GetBytes(c.Body, c.Bound.CapMember)
+	if held.Type != gjson.Number || held.Num <= 0 || held.Num > float64(tokens) {
+		if err := write(c.Bound.CapMember); err != nil {
+			return err
+		}
 	}
-	return err
+	if also := c.Bound.CapAlso; also != "" && gjson.GetBytes(c.Body, also).Num > float64(tokens) {
+		return write(also)
+	}
+	return nil
 }
 
 // writeToolCaps puts the caps on the provider's own tools into the body.

@@ -91,6 +91,9 @@ func (x *exchange) copy(src io.Reader, flush bool) error {
 				x.first = x.last
 			}
 			out := x.meter.Pass((*buf)[held : held+n])
+			if x.meter.NearEnd() {
+				x.near.Store(true) // before the caller sees it, and may leave
+			}
 			if !x.begun {
 				if held += n; err == nil && held < len(*buf) && x.last.Sub(x.first) < holdTime {
 					continue
@@ -102,9 +105,6 @@ func (x *exchange) copy(src io.Reader, flush bool) error {
 			}
 			if len(out) > 0 && x.begun && !gone {
 				gone = !x.send(conn, out, flush)
-			}
-			if x.meter.NearEnd() {
-				x.near.Store(true)
 			}
 			if x.call.StreamEnd != "" && x.meter.Ended() {
 				return nil // whether the provider hangs up or not

@@ -104,6 +104,9 @@ func (b *builder) grouped() []price.Row {
 	same := make(map[string]*price.Row)
 	for _, k := range slices.SortedFunc(maps.Keys(b.rows), compareKeys) {
 		r := *b.rows[k]
+		if n := len(r.ContextTiers); n > 0 && r.ContextTiers[n-1].Above >= r.Context {
+			r.Context = 0 // a list that prices longer requests knows better than its own limit
+		}
 		names, prefixes := r.Exact, r.Prefix
 		r.Exact, r.Prefix = nil, nil
 		text, err := json.Marshal(r)

@@ -287,6 +287,7 @@ func tokenKeys(p *price.TokenPrices) map[string]*string {
 		"output_audio_mtok":     &p.OutputAudio,
 		"input_image_mtok":      &p.InputImage,
 		"cache_image_read_mtok": &p.CachedImage,
+		"input_video_mtok":      &p.InputVideo,
 		"output_image_mtok":     &p.OutputImage,
 	}
 }
