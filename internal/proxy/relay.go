@@ -23,8 +23,8 @@ func (x *exchange) relay(ctx context.Context) error {
 	defer res.Body.Close()
 	x.meter = provider.MeterFor(x.call, res.Header)
 
-	if x.call.Stream || x.meter.Texts() {
-		x.begin()
+	if x.call.Stream || mediaType(res.Header) != "application/json" {
+		x.begin() // what plays as it comes, speech above all, waits for nothing
 	}
 	err := x.copy(res.Body, x.meter.Texts() || res.ContentLength < 0)
 	held := x.meter.End()
@@ -74,9 +74,9 @@ func (x *exchange) begin() {
 const holdTime = 2 * time.Second
 
 // copy moves the body in the pieces it arrives in. With flush each goes out at
-// once, but those at the beginning of an answer in one piece: they wait until it is
-// whole or fills the buffer, so that one which breaks off before is an error that
-// says so.
+// once, but those at the beginning of an answer in JSON in one piece: they wait until
+// it is whole or fills the buffer, so that one which breaks off before is an error
+// that says so.
 func (x *exchange) copy(src io.Reader, flush bool) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
@@ -171,9 +171,11 @@ func (x *exchange) write(p []byte) bool {
 	return err == nil
 }
 
-func isEventStream(h http.Header) bool {
+func isEventStream(h http.Header) bool { return mediaType(h) == "text/event-stream" }
+
+func mediaType(h http.Header) string {
 	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
-	return kind == "text/event-stream"
+	return kind
 }
 
 // abandoned notes that the caller left before the answer ended.
