@@ -1,11 +1,14 @@
 package admin
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
+	"tollgate/internal/gateway"
 	"tollgate/internal/rollup"
 )
 
@@ -22,20 +25,36 @@ type eventSearchBody struct {
 	Status      int64    `json:"status"`
 	CostOrder   string   `json:"costOrder"`
 	DateOrder   string   `json:"dateOrder"`
-	Limit       int64    `json:"limit"`  // 0: all
-	Offset      int64    `json:"offset"` // without limit: not used
+	Limit       int64    `json:"limit"`  // 0: as many as a page has room for
+	Offset      int64    `json:"offset"` // without limit, or with a cursor: not used
 	ReturnCount bool     `json:"returnCount"`
+
+	// The peer takes these and does nothing with them.
+	RequestContent  string `json:"requestContent"`
+	ResponseContent string `json:"responseContent"`
 
 	Providers []string `json:"providers"`
 	Models    []string `json:"models"`
 	Statuses  []int64  `json:"statuses"`
 	Cursor    string   `json:"cursor"` // of the answer before
+	Begun     int64    `json:"begun"`  // only calls that began then or later, unix seconds
+	NoBodies  bool     `json:"noBodies"`
 }
 
 type eventSearchAnswer struct {
 	Events []eventAnswer `json:"events"`
 	Count  int           `json:"count"`            // of all that match; 0 unless asked for
 	Cursor string        `json:"cursor,omitempty"` // where the next page begins, if there is one
+}
+
+// maxEvents bounds the events of an answer, in bytes of JSON: a function's answer has
+// 6 MB, and is held in memory more than once.
+const maxEvents = 4 << 20
+
+// sizeOfEvent is how many bytes an event takes in an answer, its bodies included.
+func sizeOfEvent(e *gateway.Event) int {
+	b, _ := json.Marshal(showEvent(e)) // strings and numbers always marshal
+	return len(b) + 1 + base64.StdEncoding.EncodedLen(e.Bodies)
 }
 
 // searchEvents lists events, by default the latest first.
@@ -123,6 +142,10 @@ func (b *eventSearchBody) search() rollup.Search {
 		PolicyIDs: b.PolicyIDs, Actions: b.Actions,
 		From: clampTime(b.Start), To: clampTime(b.End), Order: b.order(), Cursor: b.Cursor,
 		Limit: clampCount(b.Limit), Offset: clampCount(b.Offset), Count: b.ReturnCount,
+		Begun: clampTime(b.Begun), Bare: b.NoBodies, Size: sizeOfEvent, MaxSize: maxEvents,
+	}
+	if b.Limit == 0 {
+		q.Offset = 0
 	}
 	if b.Status != 0 {
 		q.Statuses = append(q.Statuses, int(b.Status))

@@ -108,14 +108,16 @@ func orEmptyObject(b []byte) []byte {
 // has no longer keys.
 const maxIndexed = 1000
 
+// errManyEvents is the answer of the first list, which has no pages, where it would
+// be incomplete.
+var errManyEvents = &gateway.Error{Kind: gateway.Invalid, Code: "too_many_events",
+	Message: "These are more events than one answer has room for: choose a shorter time, or ask POST /api/v2/events, which has a cursor."}
+
 // listEvents is the peer's first list of events, newest first.
 func (a *api) listEvents(r *http.Request) (any, error) {
 	q := r.URL.Query()
-	f := gateway.EventFilter{
-		CustomID: q.Get("customId"), UserID: q.Get("userId"),
-		KeyIDs: keyIDs(q),
-	}
-	if !q.Has("keyIds") && f.CustomID == "" && f.UserID == "" {
+	customID, userID, keys := q.Get("customId"), q.Get("userId"), keyIDs(q)
+	if !q.Has("keyIds") && customID == "" && userID == "" {
 		return nil, &gateway.Error{Kind: gateway.Invalid, Code: noEventFilter,
 			Message: "customId, userId and keyIds are empty. one of them is required for retrieving events."}
 	}
@@ -123,31 +125,30 @@ func (a *api) listEvents(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.Has("keyIds") && len(f.KeyIDs) == 0 || max(len(f.CustomID), len(f.UserID)) > maxIndexed {
+	if q.Has("keyIds") && len(keys) == 0 || max(len(customID), len(userID)) > maxIndexed {
 		return []eventAnswer{}, nil
 	}
-	// The store knows when calls began; callers ask for when they ended.
-	f.From, f.To = span.from, span.to
-	if !f.From.IsZero() {
-		f.From = f.From.Add(-rollup.LongestCall)
-	}
-	events, err := a.store.Events(r.Context(), f)
+	found, err := a.reader().Search(r.Context(), rollup.Search{
+		Filter: rollup.Filter{KeyIDs: keys, CustomIDs: nonEmpty([]string{customID}), UserIDs: nonEmpty([]string{userID})},
+		From:   span.from, To: span.to, Size: sizeOfEvent, MaxSize: maxEvents,
+	})
 	if err != nil {
 		return nil, stored(err, "events")
 	}
-	if err := a.openBodies(r.Context(), events); err != nil {
+	if found.Cursor != "" {
+		return nil, errManyEvents
+	}
+	if err := a.openBodies(r.Context(), found.Events); err != nil {
 		return nil, err
 	}
-	return showEvents(events, span), nil
+	return showEvents(found.Events), nil
 }
 
-// showEvents is the events that ended within the span, the latest first.
-func showEvents(events []gateway.Event, s span) []eventAnswer {
+// showEvents is the events, those first that ended last.
+func showEvents(events []gateway.Event) []eventAnswer {
 	answers := make([]eventAnswer, 0, len(events))
 	for i := range events {
-		if s.has(ended(&events[i])) {
-			answers = append(answers, showEvent(&events[i]))
-		}
+		answers = append(answers, showEvent(&events[i]))
 	}
 	slices.SortStableFunc(answers, func(x, y eventAnswer) int {
 		return cmp.Compare(y.CreatedAt, x.CreatedAt)
@@ -161,12 +162,8 @@ func keyIDs(q url.Values) []string {
 		func(id string) bool { return !possibleID(id) })
 }
 
-// span is a range of time. to is not part of it; a zero end is open.
-type span struct{ from, to time.Time }
-
-func (s span) has(t time.Time) bool {
-	return (s.from.IsZero() || !t.Before(s.from)) && (s.to.IsZero() || t.Before(s.to))
-}
+// span is a range of time, unix seconds. to is not part of it.
+type span struct{ from, to int64 }
 
 // readSpan reads start and end, unix seconds, both part of the span. Key ids need
 // both; other filters may have them.
@@ -179,11 +176,12 @@ func readSpan(q url.Values) (s span, err error) {
 	if err != nil {
 		return s, err
 	}
+	s = span{earliest, latest}
 	if start != nil {
-		s.from = time.Unix(*start, 0).UTC()
+		s.from = *start
 	}
 	if end != nil {
-		s.to = time.Unix(*end+1, 0).UTC()
+		s.to = *end + 1
 	}
 	return s, nil
 }

@@ -1,6 +1,8 @@
 package admin_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -104,7 +106,61 @@ func TestEventsAskTheStoreForEnough(t *testing.T) {
 		t.Errorf("asked for %v to %v", f.From, f.To)
 	}
 	r.list("/api/events?userId=u")
-	if f := r.store.seen; !f.From.IsZero() || !f.To.IsZero() {
+	if f := r.store.seen; f.From.Year() > 1970 || f.To.Before(r.now) {
 		t.Errorf("asked for %v to %v, want all", f.From, f.To)
 	}
+}
+
+type recorder interface {
+	Record(ctx context.Context, e gateway.Event) error
+}
+
+// Bodies make an answer long. It never has more than a function may give: the first
+// list says so, the search goes on with a cursor, or leaves the bodies out.
+func TestEventsOfManyBytes(t *testing.T) {
+	onStores(t, func(t *testing.T, r *rig) {
+		const events, kept = 100, 90 << 10
+		for i := range events {
+			e := gateway.Event{ID: fmt.Sprint("id-", i), ReservationID: fmt.Sprintf("r%03d", i), KeyID: "k1", At: r.now.Add(-time.Duration(i) * time.Second), Status: 200}
+			e.Request = []byte(`"` + strings.Repeat("x", kept) + `"`)
+			if err := r.keys.(recorder).Record(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begin, end := r.now.Unix()-3600, r.now.Unix()+10
+		r.refused(400, "cursor", "GET", fmt.Sprintf("/api/events?keyIds=k1&start=%d&end=%d", begin, end), "")
+		if list := r.list(fmt.Sprintf("/api/events?keyIds=k1&start=%d&end=%d", end-20, end)); len(list) != 11 || len(list[0]["request"].(string)) < kept {
+			t.Errorf("a short time: %d events", len(list))
+		}
+		for _, tt := range []struct {
+			more  string
+			pages int
+		}{{"", 3}, {`,"limit":50`, 3}, {`,"noBodies":true`, 1}, {`,"costOrder":"desc"`, 3}} {
+			seen, pages := make(map[any]bool), 0
+			for cursor := ""; cursor != "" || pages == 0; pages++ {
+				body := fmt.Sprintf(`{"start":%d,"end":%d,"keyIds":["k1"],"cursor":%q%s}`, begin, end, cursor, tt.more)
+				w := r.call("POST", "/api/v2/events", body)
+				if w.Code != 200 || w.Body.Len() > 4<<20+1000 {
+					t.Fatalf("%s: %d with %d bytes", tt.more, w.Code, w.Body.Len())
+				}
+				var answer struct {
+					Events []object
+					Cursor string
+				}
+				if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+					t.Fatal(err)
+				}
+				for _, e := range answer.Events {
+					if long := len(e["request"].(string)) > kept; seen[e["id"]] || long == strings.Contains(tt.more, "noBodies") {
+						t.Errorf("%s: event %v, with its body: %v", tt.more, e["id"], long)
+					}
+					seen[e["id"]] = true
+				}
+				cursor = answer.Cursor
+			}
+			if len(seen) != events || pages != tt.pages {
+				t.Errorf("%s: %d events on %d pages, want %d on %d", tt.more, len(seen), pages, events, tt.pages)
+			}
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -214,6 +215,13 @@ func (m *memory) AllSettings(context.Context) ([]gateway.Setting, error) {
 	return all[gateway.Setting](m.settings), m.down
 }
 
+func (m *memory) Record(_ context.Context, e gateway.Event) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.events = append(m.events, e)
+	return nil
+}
+
 func (m *memory) Events(_ context.Context, f gateway.EventFilter) (list []gateway.Event, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -225,10 +233,22 @@ func (m *memory) Events(_ context.Context, f gateway.EventFilter) (list []gatewa
 			list = append(list, e)
 		}
 	}
-	if f.Most > 0 && len(list) > f.Most {
-		return nil, gateway.ErrTooManyEvents
+	slices.SortFunc(list, func(x, y gateway.Event) int {
+		order := cmp.Or(x.At.Compare(y.At), strings.Compare(x.ReservationID, y.ReservationID), strings.Compare(x.KeyID, y.KeyID))
+		if !f.Oldest {
+			order = -order
+		}
+		return order
+	})
+	if f.Limit > 0 && len(list) > f.Limit {
+		list = list[:f.Limit]
 	}
-	slices.SortFunc(list, func(x, y gateway.Event) int { return y.At.Compare(x.At) })
+	for i := range list {
+		if e := &list[i]; f.Bare {
+			e.Bodies = len(e.Request) + len(e.Response)
+			e.Request, e.Response = nil, nil
+		}
+	}
 	return list, m.down
 }
 

@@ -45,6 +45,7 @@ type reportAnswer struct {
 	DataPoints []dataPoint `json:"dataPoints"`
 	Median     float64     `json:"latencyInMsMedian"`
 	Percent99  float64     `json:"latencyInMs99th"`
+	Estimated  bool        `json:"estimated,omitempty"` // see rollup.Report
 }
 
 func pointOf(p *rollup.Point) dataPoint {
@@ -117,7 +118,7 @@ func series(report *rollup.Report, q rollup.Request) reportAnswer {
 
 func percentiles(report *rollup.Report) reportAnswer {
 	h := report.Total.Latency
-	return reportAnswer{DataPoints: []dataPoint{}, Median: h.Percentile(0.5), Percent99: h.Percentile(0.99)}
+	return reportAnswer{DataPoints: []dataPoint{}, Median: h.Percentile(0.5), Percent99: h.Percentile(0.99), Estimated: report.Estimated}
 }
 
 const secondsPerDay = 86400
@@ -166,6 +167,7 @@ type keyCost struct {
 
 type topKeysAnswer struct {
 	DataPoints []keyCost `json:"dataPoints"`
+	Estimated  bool      `json:"estimated,omitempty"`
 }
 
 // topKeys ranks keys by cost: those that had calls in the time, and those that
@@ -189,7 +191,7 @@ func (a *api) topKeys(r *http.Request) (any, error) {
 		return nil, stored(err, "report")
 	}
 	list := b.rank(keys, report)
-	return topKeysAnswer{page(list, b.Limit, b.Offset)}, nil
+	return topKeysAnswer{page(list, b.Limit, b.Offset), report.Estimated}, nil
 }
 
 func (b *topKeysBody) check() error {

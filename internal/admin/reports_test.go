@@ -167,6 +167,8 @@ func TestSearchEvents(t *testing.T) {
 		{"B-3.3 all tags", `,"tags":["team-a","mykey"]`, "e c b a", 0},
 		{"B-3.3 policy and action", `,"policyIds":["p1"],"actions":["blocked"]`, "e", 0},
 		{"B-3.3 status", `,"status":429`, "c", 0},
+		{"B-3.3 contents are taken and not used", `,"requestContent":"x","responseContent":"y"`, "e d c b a", 0},
+		{"begun", `,"begun":10800`, "e d", 0},
 		{"B-3.3 commas are characters", `,"keyIds":["k1,k2"]`, "", 0},
 		{"models, statuses, providers", `,"models":["gpt","haiku"],"statuses":[200,500],"providers":["openai"]`, "d b a", 0},
 	} {

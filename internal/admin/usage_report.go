@@ -29,6 +29,7 @@ type usagePoint struct {
 type usageAnswer struct {
 	DataPoints []usagePoint `json:"dataPoints"`
 	Total      usagePoint   `json:"total"` // every call once, however many groups it is in
+	Estimated  bool         `json:"estimated,omitempty"`
 }
 
 // grouping is how a report is divided, and what a group is called.
@@ -68,7 +69,8 @@ func (a *api) usage(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, stored(err, "report")
 	}
-	answer := usageAnswer{DataPoints: make([]usagePoint, 0, len(report.Points)), Total: usageOf("", &report.Total)}
+	answer := usageAnswer{DataPoints: make([]usagePoint, 0, len(report.Points)), Total: usageOf("", &report.Total),
+		Estimated: report.Estimated}
 	for i := range report.Points {
 		p := &report.Points[i]
 		answer.DataPoints = append(answer.DataPoints, usageOf(g.name(p), &p.Sums))

@@ -67,6 +67,10 @@ type Event struct {
 	Request  []byte `json:"request,omitempty"`  // only with Key.LogRequest, bounded
 	Response []byte `json:"response,omitempty"` // only with Key.LogResponse, bounded
 
+	// Bodies is how many bytes of Request and Response were left out as the event
+	// was read.
+	Bodies int `json:"-"`
+
 	// Sealed: Request and Response are sealed by secret.Envelope, for
 	// RequestPurpose and ResponsePurpose.
 	Sealed bool `json:"sealed,omitempty"`
@@ -103,14 +107,15 @@ type EventFilter struct {
 	UserID   string
 	From, To time.Time // From included, To excluded; zero for open
 
-	// Most bounds how many events may be read to answer, those that other
-	// conditions leave out included: more are ErrTooManyEvents. 0 for any number.
-	Most int
-}
+	Oldest bool // the oldest first, and not the newest
 
-// ErrTooManyEvents is the answer to a filter whose events are more than its Most.
-var ErrTooManyEvents = &Error{Kind: Invalid, Code: "too_many_events",
-	Message: "This takes more events than are read for one answer: choose a shorter time, or name fewer keys."}
+	// Limit is how many events are wanted, the first of the order; 0 for all.
+	Limit int
+
+	// Bare leaves the bodies out and says in Event.Bodies how long they are: a
+	// search looks at many events, and shows the bodies of few.
+	Bare bool
+}
 
 // RequestPurpose and ResponsePurpose bind sealed bodies to their event: what is
 // copied to another event does not open.

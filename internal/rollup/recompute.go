@@ -30,7 +30,7 @@ type Difference struct {
 func (r *Reader) Recompute(ctx context.Context, day int64, keys []string, fix bool) ([]Difference, error) {
 	day = Day.Floor(day)
 	run := r.newRun(ctx, Request{})
-	known, err := run.keysIn(span{Day, day, day + Day.Seconds()})
+	known, err := run.keysIn(day, day+Day.Seconds())
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (r *Reader) addUp(ctx context.Context, day int64, key string, to Table, fix
 	begin, end := time.Unix(day, 0).UTC(), time.Unix(day+Day.Seconds(), 0).UTC()
 	for hour := begin.Add(-LongestCall); hour.Before(end); hour = hour.Add(time.Hour) { // a day may not fit into memory
 		events, err := r.Store.Events(ctx, gateway.EventFilter{
-			KeyIDs: []string{key}, From: hour, To: minTime(hour.Add(time.Hour), end),
+			KeyIDs: []string{key}, From: hour, To: minTime(hour.Add(time.Hour), end), Bare: true,
 		})
 		if err != nil {
 			return err
@@ -131,7 +131,6 @@ func (r *Reader) storedOf(ctx context.Context, day int64, keys []string, real Ta
 	if err := read(Key, keys...); err != nil {
 		return nil, err
 	}
-	delete(users, "")
 	if err := read(User, slices.Sorted(maps.Keys(users))...); err != nil {
 		return nil, err
 	}

@@ -1,9 +1,11 @@
 package rollup
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"tollgate/internal/gateway"
@@ -67,6 +69,11 @@ type Report struct {
 	Total  Sums // of all events, each once
 	Cells  int  // sums that were read
 	Events int  // events that were read
+
+	// Estimated: a part of an hour had more events than are read one by one, and
+	// was taken from the sum of the hour as if they were spread evenly over it.
+	// Parts of one hour still add up to it.
+	Estimated bool
 }
 
 // EventStore is what a Reader needs of a store beside the sums.
@@ -75,21 +82,24 @@ type EventStore interface {
 	Events(ctx context.Context, f gateway.EventFilter) ([]gateway.Event, error)
 }
 
-// Reader answers reports: from sums where the request's bounds are whole hours,
-// and from single events at the edges where they are not.
+// Reader answers reports: from sums where the request's bounds are whole hours; of
+// an hour that a bound or a step cuts, from single events if they are few, and else
+// from the sum of the hour.
 type Reader struct {
 	Store     EventStore
 	Now       func() time.Time
-	MaxEvents int // read for one report; 0: 50,000
+	MaxEvents int // read for one report or count; 0: 50,000
 	MaxCells  int // likewise; 0: 200,000
+	MaxScan   int // events read for a page of a search; 0: 10,000
 }
 
 // LongestCall is how long before its end a call may have begun: the longest that
 // Lambda lets a call run.
 const LongestCall = 15 * time.Minute
 
-// maxSteps bounds the steps of a report.
-const maxSteps = 50_000
+// maxSteps bounds the steps of a report, and its points: an answer has to fit into
+// the 6 MB that a function may give.
+const maxSteps = 20_000
 
 // Report answers the request. Its errors are *gateway.Error.
 func (r *Reader) Report(ctx context.Context, q Request) (*Report, error) {
@@ -101,10 +111,26 @@ func (r *Reader) Report(ctx context.Context, q Request) (*Report, error) {
 			Message: fmt.Sprintf("This asks for more than %d steps: choose a longer increment or a shorter time.", maxSteps)}
 	}
 	run := r.newRun(ctx, q)
+	var cuts []span
 	for _, s := range run.spans() {
-		if err := run.read(s); err != nil {
+		var err error
+		switch {
+		case s.unit != "":
+			err = run.readSums(s, func(start int64, g Group, s *Sums) { run.count(start, g, "", s) })
+		case run.byCustom():
+			err = run.readEvents(s)
+		default:
+			cuts = append(cuts, s)
+		}
+		if err != nil {
 			return nil, err
 		}
+	}
+	if err := run.readCuts(cuts); err != nil {
+		return nil, err
+	}
+	if len(run.points) > maxSteps {
+		return nil, errTooManyPoints
 	}
 	return run.finish(), nil
 }
@@ -112,13 +138,7 @@ func (r *Reader) Report(ctx context.Context, q Request) (*Report, error) {
 func (r *Reader) newRun(ctx context.Context, q Request) *run {
 	run := &run{
 		Reader: r, ctx: ctx, q: q, report: new(Report), points: make(map[pointKey]*Sums),
-		maxEvents: r.MaxEvents, maxCells: r.MaxCells,
-	}
-	if run.maxEvents == 0 {
-		run.maxEvents = 50_000
-	}
-	if run.maxCells == 0 {
-		run.maxCells = 200_000
+		maxEvents: cmp.Or(r.MaxEvents, 50_000), maxCells: cmp.Or(r.MaxCells, 200_000), maxScan: cmp.Or(r.MaxScan, 10_000),
 	}
 	return run
 }
@@ -131,6 +151,8 @@ type run struct {
 	report              *Report
 	points              map[pointKey]*Sums
 	maxEvents, maxCells int
+	maxScan             int
+	cells               atomic.Int64 // sums that were read
 }
 
 // pointKey names a point. custom is beside the group, because no sum has it.
@@ -142,7 +164,7 @@ type pointKey struct {
 
 // span is a part of the time that is read in one way.
 type span struct {
-	unit     Unit // empty: from events
+	unit     Unit // empty: parts of hours
 	from, to int64
 }
 
@@ -153,8 +175,8 @@ func (r *run) spans() []span {
 	if q.To <= q.From {
 		return nil
 	}
-	if len(q.CustomIDs) > 0 || slices.Contains(q.By, ByCustom) {
-		return []span{{"", q.From, q.To}} // no sums are kept by custom id: most occur once
+	if r.byCustom() {
+		return []span{{"", q.From, q.To}}
 	}
 	if q.To > r.Now().Unix() {
 		// Nothing has happened after now, so the sum of this hour is that of the
@@ -197,12 +219,9 @@ func cut(from, to int64, units []Unit, add func(u Unit, from, to int64)) {
 	}
 }
 
-func (r *run) read(s span) error {
-	if s.unit == "" {
-		return r.readEvents(s)
-	}
-	return r.readSums(s)
-}
+// byCustom reports whether only events can answer: no sums are kept by custom id,
+// for most of those occur once.
+func (r *run) byCustom() bool { return len(r.q.CustomIDs) > 0 || slices.Contains(r.q.By, ByCustom) }
 
 // count adds sums of a group to the points that they belong to.
 func (r *run) count(start int64, g Group, custom string, s *Sums) {
@@ -275,6 +294,7 @@ func hasAll(wanted []string, list func() []string) bool {
 }
 
 func (r *run) finish() *Report {
+	r.report.Cells = int(r.cells.Load())
 	for k, s := range r.points {
 		r.report.Points = append(r.report.Points, Point{k.start, k.group, k.custom, *s})
 	}
@@ -286,14 +306,19 @@ func (r *run) finish() *Report {
 var errTooManyCells = &gateway.Error{Kind: gateway.Invalid, Code: "too_many_sums",
 	Message: "This report is too detailed for one answer: choose a shorter time, or whole days as start and increment."}
 
-// errTooManyEvents tells how to do with fewer.
+// errTooManyPoints is the answer to a report that would not fit into one.
+var errTooManyPoints = &gateway.Error{Kind: gateway.Invalid, Code: "too_many_points",
+	Message: fmt.Sprintf("This report would have more than %d points: choose a shorter time, a longer increment, or fewer groups.", maxSteps)}
+
+// errTooManyEvents is the answer where only events can tell: by custom id, by cost,
+// and for a count.
 var errTooManyEvents = &gateway.Error{Kind: gateway.Invalid, Code: "too_many_events",
-	Message: "This report would have to read too many single events: choose start and increment in whole hours, or a shorter time."}
+	Message: "This would have to read too many single events: choose a shorter time, or name keys."}
 
 // sums reads a query's cells and gives them to f.
 func (r *run) sums(d Dimension, value string, s span, f func(*Cell)) error {
 	return r.Store.Sums(r.ctx, Query{d, value, s.unit, s.from, s.to}, func(c *Cell) error {
-		if r.report.Cells++; r.report.Cells > r.maxCells {
+		if r.cells.Add(1) > int64(r.maxCells) {
 			return errTooManyCells
 		}
 		f(c)

@@ -51,11 +51,12 @@ func floor(t, n int64) int64 {
 type Dimension string
 
 // The dimensions. Each of the first three has all events under the empty value;
-// of the others the value is a key id, a tag or a user id.
+// of the others the value is a key id, a tag or a user id, which is empty for calls
+// of nobody.
 const (
 	All   Dimension = "all"   // by provider, model, endpoint and status
 	Keys  Dimension = "keys"  // by key and tags alone, so that ranking keys reads little
-	Users Dimension = "users" // by everything
+	Users Dimension = "users" // by user, key and tags alone, likewise
 	Key   Dimension = "key"   // by all but the user and the key itself
 	Tag   Dimension = "tag"   // by provider, model, endpoint, status and tags
 	User  Dimension = "user"  // by all but the user itself
@@ -129,11 +130,9 @@ func placesOf(whole Group, end int64) []Place {
 		}
 		add(All, "", plain)
 		add(Keys, "", Group{KeyID: whole.KeyID, Tags: whole.Tags})
-		add(Users, "", whole)
+		add(Users, "", Group{KeyID: whole.KeyID, UserID: whole.UserID, Tags: whole.Tags})
 		add(Key, whole.KeyID, ofTag)
-		if whole.UserID != "" {
-			add(User, whole.UserID, ofUser)
-		}
+		add(User, whole.UserID, ofUser)
 		for _, tag := range tags {
 			add(Tag, tag, ofTag)
 		}

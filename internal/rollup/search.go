@@ -5,21 +5,22 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"tollgate/internal/gateway"
 )
 
-// Order is how events are listed. Events that are equal by it are told apart by
-// when they ended, their reservation id and their key, so pages neither repeat nor
-// skip.
+// Order is how events are listed. Time is that of their begin, by which stores keep
+// them: by their end, a quarter of an hour of events would have to be read before
+// the first could be shown. Events of one time are told apart by their reservation
+// id and their key, so pages neither repeat nor skip.
 type Order string
 
 // The orders.
 const (
-	Newest    Order = "newest" // by the end of the call
+	Newest    Order = "newest"
 	Oldest    Order = "oldest"
 	Dearest   Order = "dearest" // then newest first
 	Cheapest  Order = "cheapest"
@@ -32,13 +33,26 @@ type Search struct {
 	Filter
 	PolicyIDs, Actions []string // any of
 	From, To           int64
+	Begun              int64 // only calls that began then or later, unix seconds; 0: any
 	Order              Order
 	Cursor             string // where the page before ended; empty for the first
-	Limit, Offset      int    // Limit 0: all; Offset counts from the cursor
+	Limit              int    // 0, or more than a page may have: MaxPage
+	Offset             int    // of the first page; the cursors of the others know it
 	Count              bool   // count all matches
+	Bare               bool   // without bodies
+
+	// Size is how many bytes an event takes in the answer, which has room for
+	// MaxSize of them; nil: they are not counted. When it is asked, an event has
+	// Bodies and not them.
+	Size    func(*gateway.Event) int
+	MaxSize int
 }
 
-// Found is a page of events.
+// MaxPage bounds the events of a page.
+const MaxPage = 5000
+
+// Found is a page of events. It may be short, even empty, before the last: only the
+// cursor tells.
 type Found struct {
 	Events []gateway.Event
 	Cursor string // of the next page; empty after the last
@@ -49,12 +63,15 @@ type Found struct {
 type position struct {
 	Order Order           `json:"o"`
 	Cost  gateway.NanoUSD `json:"c,omitempty"`
-	End   int64           `json:"t"` // milliseconds
-	Name  string          `json:"n"` // reservation id and key
+	At    int64           `json:"t"`           // begin, milliseconds
+	Name  string          `json:"n,omitempty"` // reservation id and key; empty before all of them
+
+	// Skip is what is left of the offset, in a cursor.
+	Skip int `json:"s,omitempty"`
 }
 
 func positionOf(e *gateway.Event, o Order) position {
-	p := position{Order: o, End: Ended(e).UnixMilli(), Name: e.ReservationID + "\x00" + e.KeyID}
+	p := position{Order: o, At: e.At.UnixMilli(), Name: e.ReservationID + "\x00" + e.KeyID}
 	if o == Dearest || o == Cheapest {
 		p.Cost = e.Cost
 	}
@@ -63,14 +80,15 @@ func positionOf(e *gateway.Event, o Order) position {
 
 // compare is negative if p comes before q. They are of one order.
 func (p *position) compare(q *position) int {
-	byCost, byEnd := cmp.Compare(p.Cost, q.Cost), cmp.Compare(q.End, p.End)
+	byCost := cmp.Compare(p.Cost, q.Cost)
 	if p.Order == Dearest {
 		byCost = -byCost
 	}
-	if p.Order == Oldest {
-		byEnd = -byEnd
+	byTime := cmp.Or(cmp.Compare(p.At, q.At), strings.Compare(p.Name, q.Name))
+	if p.Order != Oldest {
+		byTime = -byTime
 	}
-	return cmp.Or(byCost, byEnd, strings.Compare(p.Name, q.Name))
+	return cmp.Or(byCost, byTime)
 }
 
 func (p *position) cursor() string {
@@ -88,14 +106,18 @@ func (q *Search) after() (*position, error) {
 	}
 	var p position
 	b, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-	if err != nil || json.Unmarshal(b, &p) != nil || p.Order != q.Order {
+	if err != nil || json.Unmarshal(b, &p) != nil || p.Order != q.Order || p.Skip < 0 {
 		return nil, errCursor
 	}
 	return &p, nil
 }
 
+// byTime reports whether the order is that of the stores.
+func (q *Search) byTime() bool { return q.Order == Newest || q.Order == Oldest }
+
 // Search finds events. A page in the order of time is found without reading what
-// lies behind it; other searches read all that the indexes give, up to MaxEvents.
+// lies behind it; after MaxScan events it ends, however short it is. To count, or to
+// order by cost, takes all that the indexes give, up to MaxEvents.
 func (r *Reader) Search(ctx context.Context, q Search) (*Found, error) {
 	q.Order = cmp.Or(q.Order, byDefault)
 	after, err := q.after()
@@ -105,16 +127,21 @@ func (r *Reader) Search(ctx context.Context, q Search) (*Found, error) {
 	if end := r.Now().Unix() + 86400; q.To > end { // a writer's clock may be ahead
 		q.To = max(q.From, end)
 	}
-	s := &searching{run: r.newRun(ctx, Request{Filter: q.Filter}), q: q, after: after}
-	if q.Limit > 0 && !q.Count && (q.Order == Newest || q.Order == Oldest) {
-		err = s.inSteps()
-	} else if q.From < q.To {
-		err = s.read(q.From, q.To, s.maxEvents)
+	if after != nil {
+		q.Offset = after.Skip
 	}
+	if q.Limit == 0 || q.Limit > MaxPage {
+		q.Limit = MaxPage
+	}
+	s := &searching{run: r.newRun(ctx, Request{Filter: q.Filter}), q: q, after: after}
+	found, err := s.find()
 	if err != nil {
 		return nil, err
 	}
-	return s.page(), nil
+	if !q.Bare {
+		err = r.fetchBodies(ctx, found.Events)
+	}
+	return found, err
 }
 
 // searching is one search on its way.
@@ -122,90 +149,138 @@ type searching struct {
 	*run
 	q     Search
 	after *position
-	found []gateway.Event
+
+	found   []gateway.Event
+	size    int // bytes of found
+	skipped int
+	count   int
+	more    bool      // what was found is not all
+	last    *position // of the last event that was looked at; nil for none
 }
 
-// inSteps reads from the near end until the page is full. Steps become longer
-// while they find little, and shorter where events are dense.
-func (s *searching) inSteps() error {
-	from, to := s.q.From, s.q.To
-	if s.after != nil && s.q.Order == Newest {
-		to = min(to, s.after.End/1000+1)
+// find looks through the events and cuts the page out.
+func (s *searching) find() (*Found, error) {
+	begin := time.Unix(s.q.From, 0).Add(-LongestCall)
+	if begun := time.Unix(s.q.Begun, 0); s.q.Begun != 0 && begun.After(begin) {
+		begin = begun
 	}
-	if s.after != nil && s.q.Order == Oldest {
-		from = max(from, s.after.End/1000)
-	}
-	enough := s.q.Limit + s.q.Offset + 1
-	for step := int64(3600); from < to && s.matches() < enough; {
-		a, b := max(from, to-step), to
-		if s.q.Order == Oldest {
-			a, b = from, min(to, from+step)
-		}
-		before := len(s.found)
-		err := s.read(a, b, max(10*enough, 5000))
-		if errors.Is(err, errTooManyEvents) && step > 1 {
-			s.found = s.found[:before]
-			step = max(step/8, 1)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if s.q.Order == Oldest {
-			from = b
-		} else {
-			to = a
-		}
-		step *= 4
-	}
-	return nil
-}
-
-// matches is how many were found behind the cursor.
-func (s *searching) matches() (n int) {
-	for i := range s.found {
-		if s.behind(&s.found[i]) {
-			n++
+	w := walk{run: s.run, oldest: s.q.Order == Oldest, from: begin.UnixMilli(), to: s.q.To * 1000, most: s.maxEvents, see: s.look}
+	if s.q.byTime() && !s.q.Count {
+		w.most, w.short = s.maxScan, true
+		if s.after != nil && w.oldest {
+			w.from = max(w.from, s.after.At)
+		} else if s.after != nil {
+			w.to = min(w.to, s.after.At+1)
 		}
 	}
-	return n
-}
-
-func (s *searching) behind(e *gateway.Event) bool {
-	p := positionOf(e, s.q.Order)
-	return s.after == nil || s.after.compare(&p) < 0
-}
-
-// read finds the events of a time, if the indexes give at most most.
-func (s *searching) read(from, to int64, most int) error {
-	s.report.Events, s.maxEvents = 0, most
-	return s.eachEvent(span{"", from, to}, func(e *gateway.Event) {
-		g := GroupOf(e)
-		if s.selects(&g) && anyOf(s.q.PolicyIDs, e.PolicyID) && anyOf(s.q.Actions, e.Action) {
-			s.found = append(s.found, *e)
+	if s.q.From < s.q.To {
+		if err := w.through(); err != nil {
+			return nil, err
 		}
-	})
+	}
+	if !s.q.byTime() {
+		s.rank()
+	}
+	f := &Found{Events: s.found}
+	if s.q.Count {
+		f.Count = s.count
+	}
+	switch n := len(s.found); {
+	case s.more && n > 0:
+		p := positionOf(&s.found[n-1], s.q.Order)
+		f.Cursor = p.cursor()
+	case w.ended != nil: // before the page was full
+		p := position{Order: s.q.Order, At: w.ended.At, Name: w.ended.Name, Skip: s.q.Offset - s.skipped}
+		f.Cursor = p.cursor()
+	}
+	return f, nil
 }
 
-// page sorts what was found and cuts the page out.
-func (s *searching) page() *Found {
+// look takes an event that the filter's index gives, and reports whether it wants
+// another.
+func (s *searching) look(e *gateway.Event) bool {
+	g := GroupOf(e)
+	g.Model = e.Model
+	end := Ended(e).Unix()
+	if end < s.q.From || end >= s.q.To || !s.selects(&g) || !anyOf(s.q.CustomIDs, e.CustomID) ||
+		!anyOf(s.q.PolicyIDs, e.PolicyID) || !anyOf(s.q.Actions, e.Action) {
+		return true
+	}
+	if s.count++; s.q.Bare {
+		e.Bodies = 0
+	}
+	if p := positionOf(e, s.q.Order); s.after != nil && s.after.compare(&p) >= 0 {
+		return true
+	}
+	switch {
+	case !s.q.byTime():
+		s.found = append(s.found, *e)
+		if most := s.q.Offset + s.q.Limit + 1; len(s.found) >= 2*most+1000 {
+			s.sort()
+			s.found = s.found[:most] // no other can be on the page, or show that another follows
+		}
+	case s.skipped < s.q.Offset:
+		s.skipped++
+	case s.more || !s.fits(e):
+		s.more = true
+	default:
+		s.found = append(s.found, *e)
+	}
+	return !s.more || s.q.Count
+}
+
+// fits reports whether the page has room for an event, and takes it. The first one
+// always fits.
+func (s *searching) fits(e *gateway.Event) bool {
+	if len(s.found) == s.q.Limit {
+		return false
+	}
+	if s.q.Size == nil {
+		return true
+	}
+	n := s.q.Size(e)
+	if len(s.found) > 0 && s.size+n > s.q.MaxSize {
+		return false
+	}
+	s.size += n
+	return true
+}
+
+func (s *searching) sort() {
 	slices.SortFunc(s.found, func(a, b gateway.Event) int {
 		p, q := positionOf(&a, s.q.Order), positionOf(&b, s.q.Order)
 		return p.compare(&q)
 	})
-	f := new(Found)
-	if s.q.Count {
-		f.Count = len(s.found)
-	}
-	list := slices.DeleteFunc(s.found, func(e gateway.Event) bool { return !s.behind(&e) })
-	if s.q.Limit > 0 {
-		list = list[min(s.q.Offset, len(list)):]
-		if len(list) > s.q.Limit {
-			list = list[:s.q.Limit]
-			last := positionOf(&list[s.q.Limit-1], s.q.Order)
-			f.Cursor = last.cursor()
+}
+
+// rank cuts the page out of what was found in another order than that of the page.
+func (s *searching) rank() {
+	s.sort()
+	list := s.found[min(s.q.Offset, len(s.found)):]
+	s.found = nil
+	for i := range list {
+		if !s.fits(&list[i]) {
+			s.more = true
+			return
 		}
+		s.found = append(s.found, list[i])
 	}
-	f.Events = list
-	return f
+}
+
+// fetchBodies reads the bodies of the events that have any.
+func (r *Reader) fetchBodies(ctx context.Context, events []gateway.Event) error {
+	return each(ctx, len(events), func(ctx context.Context, i int) error {
+		e := &events[i]
+		if e.Bodies == 0 {
+			return nil
+		}
+		list, err := r.Store.Events(ctx, gateway.EventFilter{
+			KeyIDs: []string{e.KeyID}, From: e.At, To: e.At.Add(time.Millisecond)})
+		for j := range list {
+			if list[j].ReservationID == e.ReservationID {
+				e.Request, e.Response, e.Bodies = list[j].Request, list[j].Response, 0
+			}
+		}
+		return err
+	})
 }

@@ -83,6 +83,32 @@ func addMap[M ~map[K]int64, K comparable](to, from M, sign int64) M {
 	return to
 }
 
+// share is what falls between two seconds of a time, if what is counted lies evenly in
+// its length. Shares that meet add up to the whole.
+func (s *Sums) share(from, to, length int64) Sums {
+	from, to = min(from, length), min(to, length)
+	of := func(n int64) int64 { return upTo(n, to, length) - upTo(n, from, length) }
+	part := Sums{
+		Requests: of(s.Requests), Successes: of(s.Successes), Cost: gateway.NanoUSD(of(int64(s.Cost))), Tokens: of(s.Tokens),
+		LatencyMS: of(s.LatencyMS), FirstMS: of(s.FirstMS), Firsts: of(s.Firsts), Estimated: of(s.Estimated),
+		Usage: make(map[string]int64, len(s.Usage)), Latency: make(Histogram, len(s.Latency)),
+	}
+	for class, n := range s.Usage {
+		if n = of(n); n != 0 {
+			part.Usage[class] = n
+		}
+	}
+	for bucket, n := range s.Latency {
+		if n = of(n); n != 0 {
+			part.Latency[bucket] = n
+		}
+	}
+	return part
+}
+
+// upTo is n*t/length, where n*t may be more than an int64 holds.
+func upTo(n, t, length int64) int64 { return n/length*t + n%length*t/length }
+
 // IsZero reports whether nothing is counted.
 func (s *Sums) IsZero() bool {
 	return len(s.Usage) == 0 && len(s.Latency) == 0 && s.Requests == 0 && s.Successes == 0 && s.Cost == 0 &&

@@ -150,7 +150,8 @@ var errNoSubject = &gateway.Error{
 	Message: "Name at least one key, custom id or user to select events by.",
 }
 
-// Events returns what the filter selects, newest first.
+// Events returns what the filter selects, newest first: by time, reservation id and
+// key, all descending, or with Oldest ascending.
 func (s *Store) Events(ctx context.Context, f gateway.EventFilter) ([]gateway.Event, error) {
 	if len(f.KeyIDs) == 0 && f.CustomID == "" && f.UserID == "" {
 		return nil, errNoSubject
@@ -167,8 +168,15 @@ func (s *Store) Events(ctx context.Context, f gateway.EventFilter) ([]gateway.Ev
 		return nil, err
 	}
 	slices.SortFunc(sel.found, func(a, b gateway.Event) int {
-		return cmp.Or(b.At.Compare(a.At), strings.Compare(a.ReservationID, b.ReservationID), strings.Compare(a.KeyID, b.KeyID))
+		order := cmp.Or(a.At.Compare(b.At), strings.Compare(a.ReservationID, b.ReservationID), strings.Compare(a.KeyID, b.KeyID))
+		if !f.Oldest {
+			order = -order
+		}
+		return order
 	})
+	if f.Limit > 0 && len(sel.found) > f.Limit {
+		sel.found = sel.found[:f.Limit]
+	}
 	return sel.found, nil
 }
 
@@ -177,7 +185,6 @@ type selection struct {
 	ctx    context.Context
 	filter gateway.EventFilter
 	keys   map[string]bool
-	read   int
 	found  []gateway.Event
 }
 
@@ -197,10 +204,11 @@ func (sel *selection) run(t *txn) error {
 	return nil
 }
 
-// scan reads the part of a bucket that belongs to the id and the filter's times.
+// scan reads the part of a bucket that belongs to the id and the filter's times, in
+// the filter's order and up to its limit.
 func (sel *selection) scan(t *txn, bucket []byte, id string) error {
 	prefix := scope(id)
-	begin, end := prefix, []byte(nil)
+	begin, end := prefix, slices.Concat(prefix, bytes.Repeat([]byte{0xff}, timeLen+1))
 	if from := sel.filter.From; !from.IsZero() {
 		begin = slices.Concat(prefix, instant(from))
 	}
@@ -208,27 +216,64 @@ func (sel *selection) scan(t *txn, bucket []byte, id string) error {
 		end = slices.Concat(prefix, instant(to), []byte{0xff})
 	}
 	cursor := t.tx.Bucket(bucket).Cursor()
-	for k, v := cursor.Seek(begin); bytes.HasPrefix(k, prefix); k, v = cursor.Next() {
-		if end != nil && bytes.Compare(k, end) > 0 {
-			return nil
+	next, k, v := cursor.Next, []byte(nil), []byte(nil)
+	if sel.filter.Oldest {
+		k, v = cursor.Seek(begin)
+	} else {
+		next = cursor.Prev
+		if k, v = cursor.Seek(end); k == nil {
+			k, v = cursor.Last()
 		}
+		for k != nil && bytes.Compare(k, end) > 0 {
+			k, v = next()
+		}
+	}
+	for most := len(sel.found) + sel.filter.Limit; k != nil && bytes.Compare(k, begin) >= 0 && bytes.Compare(k, end) <= 0; k, v = next() {
 		if err := sel.ctx.Err(); err != nil {
 			return err
-		}
-		if sel.read++; sel.filter.Most > 0 && sel.read > sel.filter.Most {
-			return gateway.ErrTooManyEvents
 		}
 		if len(v) == 0 {
 			v = t.get(bucketEvents, pointed(k))
 		}
-		var e gateway.Event
-		if err := json.Unmarshal(v, &e); err != nil {
+		e, err := sel.decode(v)
+		if err != nil {
 			return broken("event", err)
 		}
 		if sel.wants(&e) {
 			sel.found = append(sel.found, e)
 		}
+		if sel.filter.Limit > 0 && len(sel.found) == most {
+			return nil
+		}
 	}
+	return nil
+}
+
+// decode reads an event, without its bodies if they are not wanted.
+func (sel *selection) decode(v []byte) (gateway.Event, error) {
+	if !sel.filter.Bare {
+		var e gateway.Event
+		err := json.Unmarshal(v, &e)
+		return e, err
+	}
+	var e struct {
+		gateway.Event
+		Request  length `json:"request"`
+		Response length `json:"response"`
+	}
+	err := json.Unmarshal(v, &e)
+	e.Bodies = int(e.Request + e.Response)
+	return e.Event, err
+}
+
+// length takes the place of bytes in JSON, which are in base64, and says how many
+// there are.
+type length int
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *length) UnmarshalJSON(text []byte) error {
+	text = bytes.TrimRight(bytes.Trim(text, `"`), "=")
+	*n = length(len(text) * 3 / 4)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -21,15 +21,21 @@ import (
 //
 //	pk       E#<keyId>#<yyyymmdd>, the day in UTC
 //	sk       <unix milliseconds, 13 digits>#<reservationId>
-//	doc      the event
+//	doc      the event without its bodies, which most readers do not want
+//	request  its bodies, each only if there is one
+//	response
+//	bodies   how many bytes they have together
 //	user     only with a user id: hash attribute of the index byUser
 //	custom   likewise for byCustom; both indexes are sorted by sk
 //	ttl      only with a retention
 const (
-	attrUser    = "user"
-	attrCustom  = "custom"
-	indexUser   = "byUser"
-	indexCustom = "byCustom"
+	attrUser     = "user"
+	attrCustom   = "custom"
+	attrRequest  = "request"
+	attrResponse = "response"
+	attrBodies   = "bodies"
+	indexUser    = "byUser"
+	indexCustom  = "byCustom"
 )
 
 const day = 24 * time.Hour
@@ -42,9 +48,9 @@ const (
 	ahead = day
 )
 
-// maxDoc bounds the JSON of an event, in bytes: an item may have 400 KB, and an
-// event that is refused would keep its reservation open.
-const maxDoc = 380 << 10
+// maxEvent bounds an event, its JSON and its bodies, in bytes: an item may have
+// 400 KB, and an event that is refused would keep its reservation open.
+const maxEvent = 380 << 10
 
 // Record writes the event of a call that reserved nothing. One that is there
 // already stays as it is.
@@ -70,7 +76,7 @@ func (s *Store) putEvent(ctx context.Context, e gateway.Event) (gateway.Event, e
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	if old, there := conditionFailed(err); there {
-		return decode[gateway.Event](old)
+		return decodeEvent(old)
 	}
 	return e, storageError(err)
 }
@@ -88,16 +94,61 @@ func (s *Store) eventItem(e *gateway.Event) (item, error) {
 	if s.retention > 0 {
 		it[attrTTL] = num(ttlAfter(e.At.Add(s.retention)))
 	}
-	it, err := document(it, e)
-	// The logged bodies are the only members without a small bound of their own.
-	for _, body := range []*[]byte{&e.Response, &e.Request, &e.Metadata} {
-		if err != nil || len(text(it, attrDoc)) <= maxDoc {
-			break
+	doc := *e
+	doc.Request, doc.Response = nil, nil
+	it, err := document(it, &doc)
+	if err == nil && len(text(it, attrDoc)) > maxEvent {
+		// Beside the bodies, it is the only member without a small bound of its own.
+		doc.Metadata, e.Metadata = nil, nil
+		it, err = document(it, &doc)
+	}
+	room := maxEvent - len(text(it, attrDoc))
+	size := 0
+	for _, b := range bodiesOf(e) {
+		if len(*b.of) > room-size {
+			*b.of = nil
 		}
-		*body = nil
-		it, err = document(it, e)
+		if n := len(*b.of); n > 0 {
+			it[b.name] = &types.AttributeValueMemberB{Value: *b.of}
+			size += n
+		}
+	}
+	if size > 0 {
+		it[attrBodies] = num(int64(size))
 	}
 	return it, err
+}
+
+// body is one of an event's bodies and the attribute that has it.
+type body struct {
+	name string
+	of   *[]byte
+}
+
+// bodiesOf lists the bodies, first that which is rather kept.
+func bodiesOf(e *gateway.Event) []body {
+	return []body{{attrRequest, &e.Request}, {attrResponse, &e.Response}}
+}
+
+// decodeEvent reads an event, or what a query asked for of it.
+func decodeEvent(it item) (gateway.Event, error) {
+	e, err := decode[gateway.Event](it)
+	if err != nil {
+		return e, err
+	}
+	read := 0
+	for _, b := range bodiesOf(&e) {
+		if v, ok := it[b.name].(*types.AttributeValueMemberB); ok {
+			*b.of = v.Value
+			read += len(v.Value)
+		}
+	}
+	n, err := number(it, attrBodies)
+	if err != nil {
+		return e, broken(fmt.Errorf("item %q %q: %w", text(it, attrPK), text(it, attrSK), err))
+	}
+	e.Bodies = int(n) - read
+	return e, nil
 }
 
 func pkEvents(keyID string, at time.Time) string {
@@ -125,63 +176,103 @@ func indexable(id string) string {
 // anything.
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-// Events lists events, newest first. By custom or user id it asks an index, which
+// Events lists events, newest first: by their time, reservation id and key, all
+// descending, or with Oldest ascending. By custom or user id it asks an index, which
 // may be a second late. By key it asks day after day, so there it bounds the time:
 // at most the retention, or 400 days, before To or before now. A search that names
-// both From and To, and not more than a few days, is the cheap one.
+// both From and To, and not more than a few days, is the cheap one; one with a Limit
+// ends with the day in which it is reached.
 func (s *Store) Events(ctx context.Context, f gateway.EventFilter) ([]gateway.Event, error) {
-	queries, err := s.eventQueries(ctx, f)
+	subjects, err := s.eventQueries(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	found := make([][]gateway.Event, len(queries))
-	var read atomic.Int64
-	err = each(ctx, len(queries), func(ctx context.Context, i int) (err error) {
-		found[i], err = s.search(ctx, queries[i], &f, &read)
-		return err
-	})
-	if err != nil {
+	var events []gateway.Event
+	if f.Limit > 0 {
+		for _, queries := range subjects {
+			first, err := s.first(ctx, queries, &f)
+			if err != nil {
+				return nil, err
+			}
+			events = append(events, first...)
+		}
+	} else if events, err = s.searchAll(ctx, slices.Concat(subjects...), &f); err != nil {
 		return nil, err
 	}
-	events := slices.Concat(found...)
 	slices.SortFunc(events, func(a, b gateway.Event) int {
-		return newestFirst(a.At, b.At, a.ReservationID, b.ReservationID)
+		order := cmp.Or(a.At.Compare(b.At), strings.Compare(a.ReservationID, b.ReservationID), strings.Compare(a.KeyID, b.KeyID))
+		if !f.Oldest {
+			order = -order
+		}
+		return order
 	})
+	if f.Limit > 0 && len(events) > f.Limit {
+		events = events[:f.Limit]
+	}
 	return events, nil
 }
 
-// eventQueries lists the queries whose answers hold what the filter selects.
-func (s *Store) eventQueries(ctx context.Context, f gateway.EventFilter) ([]*dynamodb.QueryInput, error) {
+// first runs the queries of one subject, which are in order, until the limit is
+// reached: one, then more and more at once, for a subject may have had no events
+// for months.
+func (s *Store) first(ctx context.Context, queries []*dynamodb.QueryInput, f *gateway.EventFilter) ([]gateway.Event, error) {
+	var events []gateway.Event
+	for n := 1; len(queries) > 0 && len(events) < f.Limit; n = min(2*n, atOnce) {
+		n = min(n, len(queries))
+		found, err := s.searchAll(ctx, queries[:n], f)
+		if err != nil {
+			return nil, err
+		}
+		events, queries = append(events, found...), queries[n:]
+	}
+	return events, nil
+}
+
+// eventQueries lists for each subject of the filter the queries whose answers hold
+// what it selects, in the filter's order.
+func (s *Store) eventQueries(ctx context.Context, f gateway.EventFilter) ([][]*dynamodb.QueryInput, error) {
 	switch {
 	case f.CustomID != "":
-		return []*dynamodb.QueryInput{s.indexQuery(indexCustom, attrCustom, f.CustomID, f)}, nil
+		return [][]*dynamodb.QueryInput{{s.indexQuery(indexCustom, attrCustom, f.CustomID, &f)}}, nil
 	case f.UserID != "":
-		return []*dynamodb.QueryInput{s.indexQuery(indexUser, attrUser, f.UserID, f)}, nil
+		return [][]*dynamodb.QueryInput{{s.indexQuery(indexUser, attrUser, f.UserID, &f)}}, nil
 	case len(f.KeyIDs) > 0:
-		return s.keyQueries(ctx, f)
+		return s.keyQueries(ctx, &f)
 	}
 	return nil, &gateway.Error{Kind: gateway.Invalid, Code: "invalid_filter",
 		Message: "Events need a key id, a custom id or a user id to be searched by."}
 }
 
-// search runs one query and keeps what the filter selects. read counts for all
-// queries of the filter.
-func (s *Store) search(ctx context.Context, in *dynamodb.QueryInput, f *gateway.EventFilter, read *atomic.Int64) ([]gateway.Event, error) {
+// searchAll runs queries side by side and joins what they find, in their order.
+func (s *Store) searchAll(ctx context.Context, queries []*dynamodb.QueryInput, f *gateway.EventFilter) ([]gateway.Event, error) {
+	found := make([][]gateway.Event, len(queries))
+	err := each(ctx, len(queries), func(ctx context.Context, i int) (err error) {
+		found[i], err = s.search(ctx, queries[i], f)
+		return err
+	})
+	return slices.Concat(found...), err
+}
+
+// search runs one query and keeps what the filter selects, up to its limit.
+func (s *Store) search(ctx context.Context, in *dynamodb.QueryInput, f *gateway.EventFilter) ([]gateway.Event, error) {
 	var events []gateway.Event
 	now := s.now()
 	err := s.query(ctx, in, func(it item) error {
-		if n := read.Add(1); f.Most > 0 && n > int64(f.Most) {
-			return gateway.ErrTooManyEvents
-		}
 		if expired(it, now) {
 			return nil
 		}
-		e, err := decode[gateway.Event](it)
-		if err == nil && selects(f, &e) {
-			events = append(events, e)
+		e, err := decodeEvent(it)
+		if err != nil || !selects(f, &e) {
+			return err
 		}
-		return err
+		if events = append(events, e); len(events) == f.Limit {
+			return errEnough
+		}
+		return nil
 	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	return events, err
 }
 
@@ -195,14 +286,14 @@ func selects(f *gateway.EventFilter, e *gateway.Event) bool {
 }
 
 // indexQuery asks an index for one id.
-func (s *Store) indexQuery(index, attribute, id string, f gateway.EventFilter) *dynamodb.QueryInput {
-	in := s.between(attribute, indexable(id), f.From, f.To)
+func (s *Store) indexQuery(index, attribute, id string, f *gateway.EventFilter) *dynamodb.QueryInput {
+	in := s.between(attribute, indexable(id), f.From, f.To, f)
 	in.IndexName = &index
 	return in
 }
 
 // keyQueries asks for each key and each day.
-func (s *Store) keyQueries(ctx context.Context, f gateway.EventFilter) ([]*dynamodb.QueryInput, error) {
+func (s *Store) keyQueries(ctx context.Context, f *gateway.EventFilter) ([][]*dynamodb.QueryInput, error) {
 	from, to := s.bounds(f.From, f.To)
 	keys := slices.Clone(f.KeyIDs)
 	slices.Sort(keys)
@@ -217,16 +308,19 @@ func (s *Store) keyQueries(ctx context.Context, f gateway.EventFilter) ([]*dynam
 			return nil, err
 		}
 	}
-	var queries []*dynamodb.QueryInput
+	subjects := make([][]*dynamodb.QueryInput, len(keys))
 	consistent := true
 	for i, key := range keys {
 		for d := starts[i].UTC().Truncate(day); d.Before(to); d = d.Add(day) {
-			in := s.between(attrPK, pkEvents(key, d), starts[i], to)
+			in := s.between(attrPK, pkEvents(key, d), starts[i], to, f)
 			in.ConsistentRead = &consistent
-			queries = append(queries, in)
+			subjects[i] = append(subjects[i], in)
+		}
+		if !f.Oldest {
+			slices.Reverse(subjects[i])
 		}
 	}
-	return queries, nil
+	return subjects, nil
 }
 
 // firstDay is the day before the key was made, if that is after from: there are
@@ -259,9 +353,10 @@ func (s *Store) bounds(from, to time.Time) (time.Time, time.Time) {
 	return from, to
 }
 
-// between asks for the items of one hash value from one time until another. The
-// upper bound is rounded up to the next millisecond; selects is exact.
-func (s *Store) between(attribute, value string, from, to time.Time) *dynamodb.QueryInput {
+// between asks for the items of one hash value from one time until another, as the
+// filter wants them. The upper bound is rounded up to the next millisecond; selects
+// is exact.
+func (s *Store) between(attribute, value string, from, to time.Time, f *gateway.EventFilter) *dynamodb.QueryInput {
 	lower, upper := "0", "9999999999999~"
 	if !from.IsZero() {
 		lower = skTime(from)
@@ -275,10 +370,20 @@ func (s *Store) between(attribute, value string, from, to time.Time) *dynamodb.Q
 	x := newExpression()
 	condition := x.name(attribute) + " = " + x.value(str(value)) +
 		" AND " + x.name(attrSK) + " BETWEEN " + x.value(str(lower)) + " AND " + x.value(str(upper))
-	return &dynamodb.QueryInput{
+	in := &dynamodb.QueryInput{
 		TableName:                 &s.usage,
 		KeyConditionExpression:    &condition,
 		ExpressionAttributeNames:  x.names,
 		ExpressionAttributeValues: x.values,
+		ScanIndexForward:          &f.Oldest,
 	}
+	if f.Limit > 0 {
+		limit := int32(min(f.Limit, 1<<30))
+		in.Limit = &limit
+	}
+	if f.Bare {
+		fields := strings.Join([]string{x.name(attrPK), x.name(attrSK), x.name(attrDoc), x.name(attrTTL), x.name(attrBodies)}, ", ")
+		in.ProjectionExpression = &fields
+	}
+	return in
 }

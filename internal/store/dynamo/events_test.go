@@ -23,7 +23,7 @@ func TestLargeEvent(t *testing.T) {
 	}
 	st := b.settlement(c, 5, 5)
 	st.Event.Request = []byte("small")
-	st.Event.Response = bytes.Repeat([]byte{0xff}, 300<<10) // 400 KB as base64
+	st.Event.Response = bytes.Repeat([]byte{0xff}, 390<<10)
 	if _, err := b.Settle(t.Context(), st); err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,10 @@
 package storetest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"tollgate/internal/gateway"
@@ -32,22 +34,29 @@ func testEventOnce(s *suite) {
 	for _, e := range different {
 		s.must(s.Record(s.ctx, e))
 	}
-	s.found("all", gateway.EventFilter{KeyIDs: []string{"k1", "k2"}}, different[1], e, different[0], different[2])
+	s.found("all", gateway.EventFilter{KeyIDs: []string{"k1", "k2"}}, different[1], different[2], different[0], e)
 }
 
-// found checks what a filter finds, in order. Events of one instant and one
-// reservation id under two keys have no order between them.
+// found checks what a filter finds, in order: all at once, and from either end up to
+// a limit.
 func (s *suite) found(what string, f gateway.EventFilter, want ...gateway.Event) {
 	s.Helper()
 	got, err := s.Events(s.ctx, f)
 	s.must(err)
-	tie := func(a, b gateway.Event) bool { return a.At.Equal(b.At) && a.ReservationID == b.ReservationID }
-	for i := 1; i < len(got); i++ {
-		if tie(got[i-1], got[i]) && got[i-1].KeyID > got[i].KeyID {
-			got[i-1], got[i] = got[i], got[i-1]
-		}
-	}
 	s.same(what, got, want)
+	for f.Limit = 1; f.Limit <= len(want)+1; f.Limit += 1 + len(want)/2 {
+		f.Oldest = false
+		first := want[:min(f.Limit, len(want))]
+		got, err := s.Events(s.ctx, f)
+		s.must(err)
+		s.same(fmt.Sprint(what, ", the newest ", f.Limit), got, first)
+		f.Oldest = true
+		last := slices.Clone(want[len(want)-len(first):])
+		slices.Reverse(last)
+		got, err = s.Events(s.ctx, f)
+		s.must(err)
+		s.same(fmt.Sprint(what, ", the oldest ", f.Limit), got, last)
+	}
 }
 
 // testEventWhole stores an event with every field set.
@@ -70,6 +79,10 @@ func testEventWhole(s *suite) {
 		"by user":      {UserID: "u1"},
 	} {
 		s.found(name, f, e)
+		f.Bare = true
+		bare := e
+		bare.Request, bare.Response, bare.Bodies = nil, nil, len(e.Request)+len(e.Response)
+		s.found(name+", bare", f, bare)
 	}
 }
 
@@ -97,13 +110,7 @@ func testEventOrder(s *suite) {
 // newest sorts as Events promises.
 func newest(list []gateway.Event) {
 	slices.SortFunc(list, func(a, b gateway.Event) int {
-		if c := b.At.Compare(a.At); c != 0 {
-			return c
-		}
-		if a.ReservationID < b.ReservationID {
-			return -1
-		}
-		return 1
+		return cmp.Or(b.At.Compare(a.At), strings.Compare(b.ReservationID, a.ReservationID), strings.Compare(b.KeyID, a.KeyID))
 	})
 }
 

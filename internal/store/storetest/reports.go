@@ -215,10 +215,10 @@ func (s *sumSuite) checkSearch(reader *rollup.Reader, q rollup.Search, events []
 }
 
 func before(order rollup.Order, a, b *gateway.Event) int {
-	byCost, byEnd := int((a.Cost-b.Cost)/1e6), rollup.Ended(b).Compare(rollup.Ended(a))
+	byCost, byTime := int((a.Cost-b.Cost)/1e6), b.At.Compare(a.At)
 	switch order {
 	case rollup.Oldest:
-		byCost, byEnd = 0, -byEnd
+		byCost, byTime = 0, -byTime
 	case rollup.Newest:
 		byCost = 0
 	case rollup.Dearest:
@@ -227,10 +227,7 @@ func before(order rollup.Order, a, b *gateway.Event) int {
 	if byCost != 0 {
 		return byCost
 	}
-	if byEnd != 0 {
-		return byEnd
-	}
-	return strings.Compare(a.ReservationID, b.ReservationID)
+	return byTime
 }
 
 // testRecompute finds nothing where nothing is wrong, finds what is wrong, puts it

@@ -38,6 +38,7 @@ func TestSums(t *testing.T, calls int, open func(t *testing.T, opt Options) SumS
 		{"Ids", testSumIDs},
 		{"Reports", testReports},
 		{"Searches", testSearches},
+		{"Busy", testBusy},
 		{"Recompute", testRecompute},
 		{"Month", testMonth},
 	}
