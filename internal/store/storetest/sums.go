@@ -40,6 +40,7 @@ func TestSums(t *testing.T, calls int, open func(t *testing.T, opt Options) SumS
 		{"Searches", testSearches},
 		{"Busy", testBusy},
 		{"Recompute", testRecompute},
+		{"Cuts", testCuts},
 		{"Month", testMonth},
 	}
 	for _, tt := range tests {
