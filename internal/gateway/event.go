@@ -25,9 +25,10 @@ type Event struct {
 
 	Provider  string `json:"provider,omitempty"`
 	SettingID string `json:"setting,omitempty"`
-	Model     string `json:"model,omitempty"`  // as asked
-	Served    string `json:"served,omitempty"` // as answered, when it differs
-	Tier      string `json:"tier,omitempty"`   // service tier as answered
+	Model     string `json:"model,omitempty"`   // as asked
+	CountAs   string `json:"countAs,omitempty"` // what sums call it, when it differs: OtherModel, or a name in the price table
+	Served    string `json:"served,omitempty"`  // as answered, when it differs
+	Tier      string `json:"tier,omitempty"`    // service tier as answered
 	Method    string `json:"method,omitempty"`
 	Path      string `json:"path,omitempty"`     // concrete, without query
 	Endpoint  string `json:"endpoint,omitempty"` // registered pattern
@@ -75,6 +76,9 @@ type Event struct {
 	// RequestPurpose and ResponsePurpose.
 	Sealed bool `json:"sealed,omitempty"`
 }
+
+// OtherModel is what sums call the models of failed calls that nothing is known of.
+const OtherModel = "(other)"
 
 // SetUsage stores u by class name.
 func (e *Event) SetUsage(u Usage) {

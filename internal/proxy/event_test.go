@@ -105,3 +105,31 @@ func testMetrics(t *testing.T) {
 		}
 	}
 }
+
+// Whoever has a key can name any model. The sums of failed calls know those only that
+// have prices, and of a provider only one that there is.
+func TestEventsOfInventedNames(t *testing.T) {
+	r := newRig(t)
+	k := r.newKey(func(k *gateway.Key) { k.RateLimitOver, k.RateLimitUnit = 1, gateway.Day })
+	r.passed(r.chat(k, strings.Replace(hello, `"m"`, `"served-all-the-same"`, 1)))
+	if e := r.event(k); e.CountAs != "" || e.Model != "served-all-the-same" {
+		t.Errorf("a call that was served: %+v", e)
+	}
+	for model, want := range map[string]string{
+		"m": "", "gpt-4o": "", "gpt-4o-2024-11-20": "", "GPT-4o": "gpt-4o", "gpt-4o-2099-12-31": "gpt-4o",
+		"made-up": gateway.OtherModel, strings.Repeat("x", 900): gateway.OtherModel,
+	} {
+		r.refused(r.chat(k, strings.Replace(hello, `"m"`, `"`+model+`"`, 1)), 429, "rate_limit_exceeded")
+		counted := slices.ContainsFunc(r.events(k), func(e gateway.Event) bool {
+			return e.Status == 429 && e.CountAs == want && e.Model == model[:min(len(model), len(e.Model))] && len(e.Model) >= min(len(model), 500)
+		})
+		if !counted {
+			t.Errorf("%.30s: no event that counts as %q", model, want)
+		}
+	}
+	lone := r.newKey()
+	r.refused(r.call(lone.secret, "POST", "/api/custom/providers/nobody/generate", hello), 404, "unknown_provider")
+	if e := r.event(lone); e.Provider != "" || e.Path != "/api/custom/providers/nobody/generate" {
+		t.Errorf("a provider that there is not: %+v", e)
+	}
+}

@@ -28,8 +28,8 @@ const (
 	// settleTime has to do for the books.
 	sealTime = 2 * time.Second
 	// maxStored bounds a request or response body that is kept with its event, in
-	// bytes. What is not JSON is kept in base64, and what is sealed in base64 again:
-	// two of them then take 350 KiB of the 400 KiB that DynamoDB has for an item.
+	// bytes. What is not JSON is kept in base64: two of them then take 262 KiB of the
+	// 400 KiB that DynamoDB has for an item.
 	maxStored = 98 << 10
 )
 
@@ -126,8 +126,12 @@ func (x *exchange) event() gateway.Event {
 	if x.endpoint != nil {
 		e.Endpoint, e.Provider = x.endpoint.Pattern, x.endpoint.Vendor.Name()
 	}
+	if x.custom != (customPath{}) && (x.entry == nil || x.entry.custom[x.custom.provider] == nil) {
+		e.Provider = "" // the path names one, but there is none
+	}
 	if x.call != nil {
 		e.Model, e.Stream, e.UserID = short(x.call.Model), x.call.Stream, short(x.call.User)
+		e.CountAs = x.countAs(e.Model)
 	}
 	if x.setting != nil {
 		e.SettingID = x.setting.ID
@@ -141,6 +145,43 @@ func (x *exchange) event() gateway.Event {
 		x.bodies(&e)
 	}
 	return e
+}
+
+// countAs is what the sums call the model of a call that failed, where it is not the
+// exact name of one that has prices. Whoever has a key can name anything, also names
+// that are priced by their beginning or with any date, and every name would have sums
+// that are kept for ever.
+func (x *exchange) countAs(model string) string {
+	if model == "" || x.status != 0 && x.status < 400 {
+		return ""
+	}
+	m, known := (*price.Model)(nil), false
+	if x.quote != nil && x.quote.model != nil {
+		m, known = x.quote.model, true
+	} else if x.endpoint != nil {
+		m, known = x.inTable(x.server.Prices(), model)
+	}
+	if !known {
+		return gateway.OtherModel
+	}
+	row, ok := m.Row()
+	if !ok {
+		return "" // named by the operator, in a costMap
+	}
+	for _, name := range row.Exact {
+		if strings.EqualFold(name, model) {
+			return other(name, model)
+		}
+	}
+	return other(m.Name, model)
+}
+
+// other is name if it is not the same as than.
+func other(name, than string) string {
+	if name == than {
+		return ""
+	}
+	return name
 }
 
 // short cuts a name that comes from outside: an event has to fit into an item, and its

@@ -4,6 +4,7 @@
 package rollup
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -66,7 +67,7 @@ const (
 // divide by is zero.
 type Group struct {
 	Provider string `json:"p,omitempty"`
-	Model    string `json:"m,omitempty"` // as asked
+	Model    string `json:"m,omitempty"` // as asked, or Event.CountAs
 	Endpoint string `json:"e,omitempty"` // registered pattern
 	Status   int    `json:"s,omitempty"`
 	KeyID    string `json:"k,omitempty"`
@@ -143,7 +144,7 @@ func placesOf(whole Group, end int64) []Place {
 // GroupOf is the event's group with every member.
 func GroupOf(e *gateway.Event) Group {
 	g := Group{
-		Provider: e.Provider, Model: e.Model, Endpoint: e.Endpoint, Status: e.Status,
+		Provider: e.Provider, Model: cmp.Or(e.CountAs, e.Model), Endpoint: e.Endpoint, Status: e.Status,
 		KeyID: e.KeyID, UserID: e.UserID,
 	}
 	if len(e.Tags) > 0 {

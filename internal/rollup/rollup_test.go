@@ -1,6 +1,7 @@
 package rollup_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -42,6 +43,22 @@ func TestPlaces(t *testing.T) {
 		}
 		if p.Dimension == rollup.Tag && p.Group.Tags != `["a","b"]` {
 			t.Errorf("tags %s", p.Group.Tags)
+		}
+	}
+}
+
+// Invented names of models have one sum between them.
+func TestInventedNames(t *testing.T) {
+	table := make(rollup.Table)
+	for i := range 50 {
+		table.Add(&gateway.Event{KeyID: "k", Status: 429, Model: fmt.Sprint("m", i), CountAs: gateway.OtherModel})
+	}
+	if len(table) != 10 {
+		t.Errorf("%d sums, want 10", len(table))
+	}
+	for p, s := range table {
+		if p.Group.Model != "" && p.Group.Model != gateway.OtherModel || s.Requests != 50 {
+			t.Errorf("%+v: %d", p, s.Requests)
 		}
 	}
 }

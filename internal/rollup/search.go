@@ -200,7 +200,7 @@ func (s *searching) find() (*Found, error) {
 // another.
 func (s *searching) look(e *gateway.Event) bool {
 	g := GroupOf(e)
-	g.Model = e.Model
+	g.Model = e.Model // sums may know it under another name; the event does not
 	end := Ended(e).Unix()
 	if end < s.q.From || end >= s.q.To || !s.selects(&g) || !anyOf(s.q.CustomIDs, e.CustomID) ||
 		!anyOf(s.q.PolicyIDs, e.PolicyID) || !anyOf(s.q.Actions, e.Action) {
