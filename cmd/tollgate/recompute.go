@@ -23,9 +23,11 @@ func (p *program) recomputeCommand() *cobra.Command {
 		Use:   "recompute",
 		Short: "Add up events again and say where stored sums differ",
 		Long: `Adds up the events of each day from --from to --to (UTC, both included) and says
-which sums of usage differ from them; with --fix they are put right. It opens the
-store itself: the embedded one while tollgate local is not running, or with --dynamodb
-that of GATEWAY_TABLE and USAGE_TABLE. The exit code is 1 if anything differs.`,
+which sums of usage differ from them; with --fix they are put right, of days that
+ended more than an hour and a quarter ago. It opens the store itself: the embedded one
+while tollgate local is not running, or with --dynamodb that of GATEWAY_TABLE and
+USAGE_TABLE. It is no call of the admin API, so no audit has it: keep what it prints.
+The exit code is 1 if anything differs.`,
 		Example: "  tollgate recompute --from 2026-11-01 --to 2026-11-22 --fix",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {

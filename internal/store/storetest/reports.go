@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -259,4 +260,45 @@ func testRecompute(s *sumSuite) {
 	_, err := s.sums.Fold(s.ctx, append(events, lost))
 	s.must(err)
 	recompute("delivered after all", false, false)
+	s.unfinished(reader, day)
+}
+
+// writing is a store into which another call is recorded, and counted, between the
+// reading of events and that of sums.
+type writing struct {
+	SumStore
+	call func()
+}
+
+func (w *writing) Sums(ctx context.Context, q rollup.Query, f func(*rollup.Cell) error) error {
+	if q.Dimension == rollup.All {
+		w.call()
+	}
+	return w.SumStore.Sums(ctx, q, f)
+}
+
+// unfinished puts nothing right of a day that is not over or that changes meanwhile.
+func (s *sumSuite) unfinished(reader *rollup.Reader, day int64) {
+	s.Helper()
+	early := &rollup.Reader{Store: s.sums, Now: func() time.Time { return time.Unix(day+86400+4000, 0) }}
+	if _, err := early.Recompute(s.ctx, day, nil, true); gateway.KindOf(err) != gateway.Invalid {
+		s.Errorf("a day that was over an hour ago: %v", err)
+	}
+	if _, err := early.Recompute(s.ctx, day, nil, false); err != nil {
+		s.Errorf("without putting right: %v", err)
+	}
+	n := 100
+	busy := &rollup.Reader{Now: s.clock.Now, Store: &writing{s.sums, func() {
+		e := billed("k1", 3*time.Hour, n)
+		n++
+		s.must(s.Record(s.ctx, e))
+		_, err := s.sums.Fold(s.ctx, []gateway.Event{e})
+		s.must(err)
+	}}}
+	if _, err := busy.Recompute(s.ctx, day, nil, true); gateway.KindOf(err) != gateway.Conflict {
+		s.Errorf("a day that changes: %v", err)
+	}
+	list, err := reader.Recompute(s.ctx, day, nil, false)
+	s.must(err)
+	s.same("differences after that", len(list), 0)
 }
