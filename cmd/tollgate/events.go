@@ -50,6 +50,7 @@ func (p *program) eventsList() *cobra.Command {
 	var f eventFlags
 	var since, until string
 	var most int
+	var bodies bool
 	c := &cobra.Command{
 		Use:     "list",
 		Short:   "List calls, newest first",
@@ -67,8 +68,11 @@ func (p *program) eventsList() *cobra.Command {
 				}
 			}
 			body := f.body(from, to)
-			body["dateOrder"], body["limit"] = "desc", most
-			events, err := p.events(c.Context(), body)
+			if most < 0 {
+				return usageError("--limit cannot be negative")
+			}
+			body["dateOrder"], body["noBodies"] = "desc", !bodies
+			events, err := p.events(c.Context(), body, most)
 			if err != nil {
 				return err
 			}
@@ -78,98 +82,34 @@ func (p *program) eventsList() *cobra.Command {
 	f.flags(c)
 	c.Flags().StringVar(&since, "since", "1h", "from this `time` on, or from so long ago")
 	c.Flags().StringVar(&until, "until", "", "until this `time` (default now)")
-	c.Flags().IntVar(&most, "limit", 100, "at most so many")
+	c.Flags().IntVar(&most, "limit", 100, "at most so many; 0 for all")
+	c.Flags().BoolVar(&bodies, "bodies", false, "with requests and responses, where they were logged; --json shows them")
 	return c
 }
 
-func (p *program) events(ctx context.Context, body map[string]any) ([]row, error) {
-	var answer struct{ Events []row }
-	err := p.call(ctx, http.MethodPost, "/api/v2/events", nil, body, &answer)
-	return answer.Events, err
-}
+// maxPage is how many events are asked for at once.
+const maxPage = 1000
 
-// tailOverlap is how far back each look of tail goes: an event is written after
-// its call ended, and may be seen a little after others that ended later.
-const tailOverlap = 30 * time.Second
-
-func (p *program) eventsTail() *cobra.Command {
-	var f eventFlags
-	var every time.Duration
-	c := &cobra.Command{
-		Use:     "tail",
-		Short:   "Follow calls as they end, until interrupted",
-		Example: "  tollgate events tail --tag search",
-		Args:    exactly(),
-		RunE: func(c *cobra.Command, _ []string) error {
-			if every < 100*time.Millisecond {
-				return usageError("--every is at least 100ms")
-			}
-			return p.tail(c.Context(), &f, every)
-		},
+// events reads page after page until there are most, 0 for all.
+func (p *program) events(ctx context.Context, body map[string]any, most int) ([]row, error) {
+	var list []row
+	for {
+		limit := maxPage
+		if most > 0 {
+			limit = min(limit, most-len(list))
+		}
+		body["limit"] = limit
+		var answer struct {
+			Events []row
+			Cursor string
+		}
+		if err := p.call(ctx, http.MethodPost, "/api/v2/events", nil, body, &answer); err != nil {
+			return nil, err
+		}
+		list = append(list, answer.Events...)
+		if answer.Cursor == "" || len(list) == most {
+			return list, nil
+		}
+		body["cursor"] = answer.Cursor
 	}
-	f.flags(c)
-	c.Flags().DurationVar(&every, "every", 2*time.Second, "look so often")
-	return c
-}
-
-// tail prints each event once. It remembers those of the time that it looks at
-// again, and no more.
-func (p *program) tail(ctx context.Context, f *eventFlags, every time.Duration) error {
-	seen := map[string]time.Time{}
-	begin := p.now()
-	columns := eventColumns
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for first := true; ; first = false {
-		now := p.now()
-		from := now.Add(-tailOverlap)
-		if from.Before(begin) {
-			from = begin
-		}
-		body := f.body(from, now.Add(time.Second))
-		body["dateOrder"] = "asc"
-		events, err := p.events(ctx, body)
-		if ctx.Err() != nil {
-			return nil // interrupted: that is how it ends
-		}
-		if err != nil {
-			return err
-		}
-		var fresh []row
-		for _, e := range events {
-			id := e.text("id")
-			if _, known := seen[id]; !known {
-				fresh = append(fresh, e)
-			}
-			seen[id] = now
-		}
-		for id, at := range seen {
-			if now.Sub(at) > 2*tailOverlap {
-				delete(seen, id)
-			}
-		}
-		if len(fresh) > 0 || first {
-			if err := p.follow(fresh, first, columns); err != nil {
-				return err
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
-}
-
-// follow prints a part of a table that goes on.
-func (p *program) follow(rows []row, first bool, columns []column) error {
-	switch {
-	case p.format.json:
-		return printJSON(p.out, rows)
-	case p.format.csv && first:
-		return printCSV(p.out, rows, columns)
-	case p.format.csv:
-		return printCSVRows(p.out, rows, columns)
-	}
-	return printLines(p.out, rows, columns, first)
 }
