@@ -319,7 +319,7 @@ func (p *program) keysRestore() *cobra.Command {
 func (p *program) keysDelete() *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete ID|NAME",
-		Short: "Delete a key; its events stay",
+		Short: "Delete a key that no route or user names; its events stay",
 		Args:  exactly("the id or the name of a key"),
 		RunE: func(c *cobra.Command, args []string) error {
 			key, err := p.findKey(c.Context(), args[0])

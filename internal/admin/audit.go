@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"tollgate/internal/gateway"
 	"tollgate/internal/record"
 )
 
@@ -217,10 +216,4 @@ func pageLimit(q url.Values, preset int) (int, error) {
 		return 0, invalid("limit has to be %d at most", mostPerPage)
 	}
 	return int(n), nil
-}
-
-// refer says whose reference to a record forbids to delete it.
-func refer(what, by string, ids []string) error {
-	return &gateway.Error{Kind: gateway.Conflict,
-		Message: fmt.Sprintf("the %s is used by the %s %s", what, by, some(ids))}
 }

@@ -85,10 +85,10 @@ func (a *api) patchCustom(r *http.Request) (any, error) {
 func (a *api) deleteCustom(r *http.Request) (any, error) {
 	return remove(r, a.customs(), "custom provider", showCustom, func(p *gateway.CustomProvider) error {
 		ids, err := a.settingsOf(r.Context(), p.Provider)
-		if err == nil && len(ids) > 0 {
-			err = refer("custom provider", "provider settings", ids)
+		if err != nil {
+			return err
 		}
-		return err
+		return refer("custom provider", referrers{"provider settings", ids})
 	})
 }
 

@@ -41,7 +41,7 @@ func (a *api) createRoute(r *http.Request) (any, error) {
 	if err := unique(same); err != nil {
 		return nil, err
 	}
-	if err := a.checkRouteKeys(r.Context(), &rt); err != nil {
+	if err := a.checkRouteKeys(r.Context(), &rt, true); err != nil {
 		return nil, err
 	}
 	if err := a.failoverRoutes().Create(r.Context(), &rt, unique); err != nil {
@@ -50,14 +50,14 @@ func (a *api) createRoute(r *http.Request) (any, error) {
 	return created(a.failoverRoutes(), rt.ID, showRoute(&rt)), nil
 }
 
-// checkRouteKeys makes sure that the keys are there, and that each has a setting of
-// every provider of the steps.
-func (a *api) checkRouteKeys(ctx context.Context, rt *gateway.Route) error {
+// checkRouteKeys makes sure that each key has a setting of every provider of the
+// steps, and if all of them have to be there, that they are.
+func (a *api) checkRouteKeys(ctx context.Context, rt *gateway.Route, all bool) error {
 	keys, err := a.findKeys(ctx, keyFilter{ids: rt.KeyIDs, byID: true})
 	if err != nil {
 		return err
 	}
-	if len(keys) != len(rt.KeyIDs) {
+	if all && len(keys) != len(rt.KeyIDs) {
 		return invalid("specified key ids are not found")
 	}
 	for i := range keys {
@@ -84,7 +84,8 @@ func (a *api) getRoute(r *http.Request) (any, error) {
 }
 
 // patchRoute checks the route as it would be. Its path stays: it is what the route
-// is found by.
+// is found by. What it has of keys is looked up only for a change that is about them:
+// it must not fail for what somebody else did to a key.
 func (a *api) patchRoute(r *http.Request) (any, error) {
 	ctx := r.Context()
 	var b routeBody
@@ -103,7 +104,10 @@ func (a *api) patchRoute(r *http.Request) (any, error) {
 		if err := checkRoute(rt, true); err != nil {
 			return err
 		}
-		return a.checkRouteKeys(ctx, rt)
+		if b.KeyIDs == nil && b.Steps == nil {
+			return nil
+		}
+		return a.checkRouteKeys(ctx, rt, b.KeyIDs != nil)
 	})
 }
 

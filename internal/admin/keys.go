@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"tollgate/internal/gateway"
@@ -170,8 +171,9 @@ func (a *api) getKey(r *http.Request) (any, error) {
 	return reply{body: showKey(&k), version: k.Version}, nil
 }
 
-// deleteKey is no failure if there is no such key, as the peer has it. The version
-// is compared before and not with the deletion: a change between the two is lost
+// deleteKey is no failure if there is no such key, as the peer has it. It refuses
+// while routes or users name the key: the peer leaves them with an id of nothing.
+// The version is compared before and not with the deletion: a change between the two is lost
 // with the key.
 func (a *api) deleteKey(r *http.Request) (any, error) {
 	ctx, id := r.Context(), r.PathValue("id")
@@ -182,6 +184,9 @@ func (a *api) deleteKey(r *http.Request) (any, error) {
 		if err := unchanged(r, k.Version); err != nil {
 			return nil, err
 		}
+		if err := a.keyUnused(ctx, id); err != nil {
+			return nil, err
+		}
 		done.before = showKey(&k)
 	case !errors.Is(err, gateway.ErrNotFound):
 		return nil, stored(err, "key")
@@ -190,6 +195,19 @@ func (a *api) deleteKey(r *http.Request) (any, error) {
 		return nil, stored(err, "key")
 	}
 	return reply{change: done}, nil
+}
+
+// keyUnused refuses if a route or a user names the key.
+func (a *api) keyUnused(ctx context.Context, id string) error {
+	routes, err := recordsWith(ctx, a.failoverRoutes(), func(rt *gateway.Route) bool { return slices.Contains(rt.KeyIDs, id) })
+	if err != nil {
+		return err
+	}
+	users, err := recordsWith(ctx, a.users(), func(u *gateway.User) bool { return slices.Contains(u.KeyIDs, id) })
+	if err != nil {
+		return err
+	}
+	return refer("key", referrers{"routes", routes}, referrers{"users", users})
 }
 
 type spendAnswer struct {

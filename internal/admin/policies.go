@@ -242,10 +242,10 @@ func (a *api) patchPolicy(r *http.Request) (any, error) {
 func (a *api) deletePolicy(r *http.Request) (any, error) {
 	return remove(r, a.policies(), "policy", showPolicy, func(p *gateway.Policy) error {
 		keys, err := a.keysWith(r.Context(), func(k *gateway.Key) bool { return k.PolicyID == p.ID })
-		if err == nil && len(keys) > 0 {
-			err = refer("policy", "keys", keys)
+		if err != nil {
+			return err
 		}
-		return err
+		return refer("policy", referrers{"keys", keys})
 	})
 }
 

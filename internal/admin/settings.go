@@ -3,13 +3,11 @@ package admin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 
 	"tollgate/internal/gateway"
 )
@@ -208,8 +206,8 @@ func (a *api) deleteSetting(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(users) > 0 {
-		return nil, refer("setting", "keys", users)
+	if err := refer("setting", referrers{"keys", users}); err != nil {
+		return nil, err
 	}
 	done := &change{kind: "setting", id: id}
 	switch s, err := a.oneSetting(r); {
@@ -225,13 +223,4 @@ func (a *api) deleteSetting(r *http.Request) (any, error) {
 		return nil, stored(err, "provider setting")
 	}
 	return reply{change: done}, nil
-}
-
-// some lists the first of many.
-func some(ids []string) string {
-	const most = 20
-	if len(ids) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(ids[:most], ", "), len(ids)-most)
-	}
-	return strings.Join(ids, ", ")
 }
