@@ -16,7 +16,7 @@ type userBody struct {
 	UpdatedAt ignored `json:"updatedAt"`
 
 	Name          *string     `json:"name"`
-	Tags          []string    `json:"tags"` // create only
+	Tags          []string    `json:"tags"` // for good
 	KeyIDs        []string    `json:"keyIds"`
 	Revoked       *bool       `json:"revoked"`       // change only
 	RevokedReason *string     `json:"revokedReason"` // change only
@@ -28,7 +28,7 @@ type userBody struct {
 	TTL           *string     `json:"ttl"`
 	AllowedPaths  []pathWire  `json:"allowedPaths"`
 	AllowedModels []string    `json:"allowedModels"`
-	UserID        *string     `json:"userId"` // create only
+	UserID        *string     `json:"userId"` // for good
 	Limits        []limitBody `json:"limits"`
 }
 
@@ -150,6 +150,9 @@ func (b *userBody) apply(u *gateway.User, now time.Time) {
 
 // change applies a PATCH to the current record. It may run several times.
 func (b *userBody) change(u *gateway.User, now time.Time, spent gateway.NanoUSD) error {
+	if b.renames(u) {
+		return invalid("tags and userId can not be changed: make another user")
+	}
 	wasRevoked := u.Revoked
 	b.apply(u, now)
 	k := userAsKey(u)
@@ -159,6 +162,14 @@ func (b *userBody) change(u *gateway.User, now time.Time, spent gateway.NanoUSD)
 		return checkUsable("user", &k, now, spent)
 	}
 	return nil
+}
+
+// renames reports whether the body has other tags or another user id than the user.
+// They are what a call finds its user by, and that no two users answer to the same
+// is only made sure of when one is created. The peer drops such a change in silence.
+func (b *userBody) renames(u *gateway.User) bool {
+	sameTags := b.Tags == nil || hasAll(b.Tags, u.Tags) && hasAll(u.Tags, b.Tags)
+	return !sameTags || b.UserID != nil && *b.UserID != "" && *b.UserID != u.UserID
 }
 
 // userAsKey is a key with the user's name, life, limits and state.

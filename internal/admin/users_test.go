@@ -180,10 +180,16 @@ func TestPatchUser(t *testing.T) {
 		path, byName := US+"/"+id, US+"?userId=u"
 		r.now = r.now.Add(time.Minute)
 		r.Run("AUs-15 null and empty lists", func(t *testing.T) {
-			u := r.ok("PATCH", path, `{"name":"","tags":["z"],"userId":"w","allowedModels":null,"keyIds":null}`)
+			u := r.ok("PATCH", path, `{"name":"","tags":["a"],"userId":"u","allowedModels":null,"keyIds":null}`)
 			same(t, u, object{"name": "n", "tags": []any{"a"}, "userId": "u", "allowedModels": []any{"m"}, "keyIds": []any{k}, "updatedAt": 1.70000006e9})
+			same(t, r.ok("PATCH", path, `{"userId":"","tags":null}`), object{"tags": []any{"a"}, "userId": "u"})
 			u = r.ok("PATCH", path, `{"allowedModels":[],"keyIds":[],"allowedPaths":[]}`)
 			same(t, u, object{"allowedModels": []any{}, "keyIds": []any{}, "allowedPaths": []any{}})
+		})
+		r.Run("what it is found by stays", func(*testing.T) {
+			for _, other := range []string{`{"tags":["z"]}`, `{"tags":[]}`, `{"tags":["a","b"]}`, `{"userId":"w"}`} {
+				r.refused(400, "tags and userId can not be changed", "PATCH", path, other)
+			}
 		})
 		r.Run("AUs-19 ttl", func(t *testing.T) {
 			for _, p := range []string{path, byName} {
