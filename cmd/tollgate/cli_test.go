@@ -21,6 +21,7 @@ type cli struct {
 	*testing.T
 	local *local
 	env   map[string]string
+	now   func() time.Time // of the program
 }
 
 func newCLI(t *testing.T) *cli {
@@ -42,7 +43,7 @@ func newCLI(t *testing.T) *cli {
 			t.Error(err)
 		}
 	})
-	return &cli{T: t, local: l, env: map[string]string{"TOLLGATE_ADMIN_URL": l.AdminURL, "ADMIN_PASS": "open sesame"}}
+	return &cli{T: t, local: l, env: map[string]string{"TOLLGATE_ADMIN_URL": l.AdminURL, "ADMIN_PASS": "open sesame"}, now: time.Now}
 }
 
 // run calls the program; code is the exit code it must have.
@@ -51,7 +52,7 @@ func (c *cli) run(code int, args ...string) string {
 	var out, errs bytes.Buffer
 	p := &program{
 		getenv: func(name string) string { return c.env[name] },
-		in:     strings.NewReader("sk-upstream\n"), out: &out, stderr: &errs, now: time.Now,
+		in:     strings.NewReader("sk-upstream\n"), out: &out, stderr: &errs, now: c.now,
 	}
 	if got := p.run(c.Context(), args); got != code {
 		c.Fatalf("tollgate %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, &out, &errs)

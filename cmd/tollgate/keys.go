@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,19 +38,29 @@ func subcommand(c *cobra.Command, args []string) error {
 // help and report success.
 func never(*cobra.Command, []string) error { return nil }
 
-var keyColumns = []column{
-	member("id", "keyId"), member("name", "name"), member("tags", "tags"), limitsOf,
-	member("ttl", "ttl"), {"state", keyState}, moment("created", "createdAt"),
+func (p *program) keyColumns() []column {
+	return []column{
+		member("id", "keyId"), member("name", "name"), member("tags", "tags"), limitsOf,
+		member("ttl", "ttl"), p.state(), moment("created", "createdAt"),
+	}
 }
 
-func keyState(r row) string {
-	if r["revoked"] != true {
-		return "active"
+// state is whether a key or a user may call.
+func (p *program) state() column {
+	return column{"state", func(r row) string { return stateOf(r, p.now()) }}
+}
+
+func stateOf(r row, now time.Time) string {
+	if r["revoked"] == true {
+		if reason := r.text("revokedReason"); reason != "" {
+			return "revoked: " + reason
+		}
+		return "revoked"
 	}
-	if reason := r.text("revokedReason"); reason != "" {
-		return "revoked: " + reason
+	if end, ok := r.unix("expiresAt"); ok && !now.Before(end) {
+		return "expired"
 	}
-	return "revoked"
+	return "active"
 }
 
 // keyFlags are the members of a key that can be given.
@@ -119,7 +130,7 @@ func (p *program) keysCreate() *cobra.Command {
 			if err := p.call(c.Context(), http.MethodPut, keysPath, nil, body, &key); err != nil {
 				return err
 			}
-			return p.showOne(key, append(keyColumns, member("secret", "secret"))...)
+			return p.showOne(key, append(p.keyColumns(), member("secret", "secret"))...)
 		},
 	}
 	f.flags(c)
@@ -153,7 +164,7 @@ func (p *program) keysList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.show(keys, keyColumns...)
+			return p.show(keys, p.keyColumns()...)
 		},
 	}
 	c.Flags().StringSliceVar(&tags, "tag", nil, "only keys with all of these `tags`")
@@ -221,7 +232,7 @@ func (p *program) keysShow() *cobra.Command {
 				return err
 			}
 			key["costInMicroDollars"] = spend["costInMicroDollars"]
-			return p.showOne(key, append(keyColumns,
+			return p.showOne(key, append(p.keyColumns(),
 				member("settings", "settingIds"), member("policy", "policyId"),
 				moment("changed", "updatedAt"), member("spent (millionths of $)", "costInMicroDollars"))...)
 		},
@@ -260,7 +271,7 @@ func (p *program) changeKey(ctx context.Context, name string, body map[string]an
 	if err := p.call(ctx, http.MethodPatch, path, nil, body, &changed); err != nil {
 		return err
 	}
-	return p.showOne(changed, keyColumns...)
+	return p.showOne(changed, p.keyColumns()...)
 }
 
 func (p *program) keysRotate() *cobra.Command {
@@ -283,7 +294,7 @@ overlap is over; limits and what is counted stay.`,
 			if err := p.call(c.Context(), http.MethodPost, path, nil, map[string]any{"overlap": overlap}, &rotated); err != nil {
 				return err
 			}
-			return p.showOne(rotated, append(keyColumns, member("secret", "secret"))...)
+			return p.showOne(rotated, append(p.keyColumns(), member("secret", "secret"))...)
 		},
 	}
 	c.Flags().StringVar(&overlap, "overlap", "24h", "how long the secrets before it work on, as a `duration`: 24h or 7d; 0s ends them now")

@@ -56,6 +56,13 @@ func (r row) text(name string) string {
 	}
 }
 
+// unix is a member that is a time in unix seconds; ok is false for none, and for 0.
+func (r row) unix(name string) (at time.Time, ok bool) {
+	n, _ := r[name].(json.Number)
+	seconds, err := n.Int64()
+	return time.Unix(seconds, 0), err == nil && seconds != 0
+}
+
 // column is a column of a table: its title, and what stands in it.
 type column struct {
 	title string
@@ -70,15 +77,11 @@ func member(title, name string) column {
 // moment is a column that shows a member, unix seconds, as a time.
 func moment(title, name string) column {
 	return column{title, func(r row) string {
-		n, ok := r[name].(json.Number)
+		at, ok := r.unix(name)
 		if !ok {
 			return ""
 		}
-		seconds, err := n.Int64()
-		if err != nil || seconds == 0 {
-			return ""
-		}
-		return time.Unix(seconds, 0).UTC().Format("2006-01-02 15:04:05")
+		return at.UTC().Format("2006-01-02 15:04:05")
 	}}
 }
 

@@ -21,9 +21,11 @@ func (p *program) usersCommand() *cobra.Command {
 	return c
 }
 
-var userColumns = []column{
-	member("id", "id"), member("user", "userId"), member("name", "name"), member("tags", "tags"), limitsOf,
-	member("models", "allowedModels"), member("ttl", "ttl"), {"state", keyState}, moment("created", "createdAt"),
+func (p *program) userColumns() []column {
+	return []column{
+		member("id", "id"), member("user", "userId"), member("name", "name"), member("tags", "tags"), limitsOf,
+		member("models", "allowedModels"), member("ttl", "ttl"), p.state(), moment("created", "createdAt"),
+	}
 }
 
 // userFlags are the members of a user that can be given.
@@ -93,7 +95,7 @@ func (p *program) usersCreate() *cobra.Command {
 			if err := p.call(c.Context(), http.MethodPost, usersPath, nil, body, &user); err != nil {
 				return err
 			}
-			return p.showOne(user, userColumns...)
+			return p.showOne(user, p.userColumns()...)
 		},
 	}
 	f.flags(c, true)
@@ -121,7 +123,7 @@ func (p *program) usersList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.show(users, userColumns...)
+			return p.show(users, p.userColumns()...)
 		},
 	}
 	c.Flags().StringSliceVar(&tags, "tag", nil, "only users with all of these `tags`")
@@ -139,7 +141,7 @@ func (p *program) usersShow() *cobra.Command {
 			if err := p.call(c.Context(), http.MethodGet, usersPath+"/"+url.PathEscape(args[0]), nil, nil, &user); err != nil {
 				return err
 			}
-			return p.showOne(user, append(userColumns, member("keys", "keyIds"), moment("changed", "updatedAt"))...)
+			return p.showOne(user, append(p.userColumns(), member("keys", "keyIds"), moment("changed", "updatedAt"))...)
 		},
 	}
 }
@@ -171,7 +173,7 @@ func (p *program) changeUser(ctx context.Context, id string, body map[string]any
 	if err := p.call(ctx, http.MethodPatch, usersPath+"/"+url.PathEscape(id), nil, body, &user); err != nil {
 		return err
 	}
-	return p.showOne(user, userColumns...)
+	return p.showOne(user, p.userColumns()...)
 }
 
 func (p *program) usersRevoke() *cobra.Command {

@@ -14,7 +14,7 @@
 //     [] clears them.
 //   - A key may have "unknownModel": "deny" or "allow"; "" is the default rule.
 //   - "ttl" takes days ("2d", "1d12h") and can be changed by PATCH; it counts from
-//     createdAt. "policyId": "" removes the policy.
+//     createdAt, and "expiresAt" says when it is over. "policyId": "" removes the policy.
 //   - POST /api/key-management/keys/:id/rotate {"overlap"} gives a key a new secret,
 //     which the answer shows once; those before it work until the overlap is over.
 //   - GET /api/key-management/keys/:id, DELETE /api/provider-settings/:id (409 while

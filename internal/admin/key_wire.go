@@ -14,6 +14,7 @@ type keyBody struct {
 	CreatedAt ignored `json:"createdAt"`
 	UpdatedAt ignored `json:"updatedAt"`
 	OldUntil  ignored `json:"oldSecretsUntil"`
+	ExpiresAt ignored `json:"expiresAt"`
 
 	Name              *string    `json:"name"`
 	Key               *string    `json:"key"` // create only
@@ -83,6 +84,8 @@ type keyAnswer struct {
 	// OldUntil is when secrets that were replaced end or have ended, oldest first,
 	// in unix seconds.
 	OldUntil []int64 `json:"oldSecretsUntil,omitempty"`
+
+	ExpiresAt int64 `json:"expiresAt,omitempty"` // unix seconds; of a key with a ttl
 }
 
 type limitAnswer struct {
@@ -108,8 +111,16 @@ func showKey(k *gateway.Key) keyAnswer {
 		RotationEnabled: k.RotationEnabled, PolicyID: k.PolicyID,
 		IsKeyNotHashed: k.NotHashed,
 		Limits:         showLimits(k.Limits), UnknownModel: string(k.UnknownModel),
-		OldUntil: oldUntil(k),
+		OldUntil: oldUntil(k), ExpiresAt: shownExpiry(k.ExpiresAt),
 	}
+}
+
+// shownExpiry is createdAt and the ttl together, or 0 for what has no end.
+func shownExpiry(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.Unix()
 }
 
 func oldUntil(k *gateway.Key) []int64 {

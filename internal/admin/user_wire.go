@@ -14,6 +14,7 @@ type userBody struct {
 	ID        ignored `json:"id"`
 	CreatedAt ignored `json:"createdAt"`
 	UpdatedAt ignored `json:"updatedAt"`
+	ExpiresAt ignored `json:"expiresAt"`
 
 	Name          *string     `json:"name"`
 	Tags          []string    `json:"tags"` // for good
@@ -53,7 +54,8 @@ type userAnswer struct {
 	AllowedModels []string   `json:"allowedModels"`
 	UserID        string     `json:"userId"`
 
-	Limits []limitAnswer `json:"limits,omitempty"`
+	Limits    []limitAnswer `json:"limits,omitempty"`
+	ExpiresAt int64         `json:"expiresAt,omitempty"` // unix seconds; of a user with a ttl
 }
 
 func showUser(u *gateway.User) userAnswer {
@@ -64,7 +66,7 @@ func showUser(u *gateway.User) userAnswer {
 		CostLimitOver: u.CostLimitOver.USD(), CostLimitUnit: string(u.CostLimitUnit),
 		RateLimitOver: u.RateLimitOver, RateLimitUnit: string(u.RateLimitUnit),
 		TTL: u.TTL, AllowedPaths: showPaths(u.AllowedPaths), AllowedModels: u.AllowedModels,
-		UserID: u.UserID, Limits: showLimits(u.Limits),
+		UserID: u.UserID, Limits: showLimits(u.Limits), ExpiresAt: shownExpiry(u.ExpiresAt),
 	}
 }
 
