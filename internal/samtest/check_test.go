@@ -131,7 +131,7 @@ func check(text []byte) error {
 func (t *template) checkProxyAPI() error {
 	var faults []error
 	api := t.Resources["ProxyApi"].Properties
-	faults = append(faults, checkRegional("ProxyApi", api), checkPaths("ProxyApi", api))
+	faults = append(faults, checkRegional("ProxyApi", api), checkPaths("ProxyApi", api, "any /", "any /{proxy+}"))
 	if !slices.Equal(api.Body.BinaryMediaTypes, []string{"*/*"}) {
 		faults = append(faults, fmt.Errorf("ProxyApi passes %q as bytes instead of */*", api.Body.BinaryMediaTypes))
 	}
@@ -183,12 +183,16 @@ func checkErrorBody(text string) error {
 func (t *template) checkAdminAPI() error {
 	var faults []error
 	api := t.Resources["AdminApi"].Properties
-	faults = append(faults, checkRegional("AdminApi", api), checkPaths("AdminApi", api))
+	faults = append(faults, checkRegional("AdminApi", api), checkPaths("AdminApi", api, "any /", "any /{proxy+}", preflight))
 	if got := api.Body.Components.SecuritySchemes["AWS_IAM"].AuthType; got != "awsSigv4" {
 		faults = append(faults, fmt.Errorf("AdminApi has the authentication type %q", got))
 	}
 	for where, m := range methods(api) {
-		if len(m.Security) != 1 || m.Security[0]["AWS_IAM"] == nil {
+		guarded := len(m.Security) == 1 && m.Security[0]["AWS_IAM"] != nil
+		if where == preflight && (len(m.Security) != 1 || m.Security[0]["NONE"] == nil) {
+			faults = append(faults, fmt.Errorf("AdminApi %s asks for a signature, which a browser cannot give", where))
+		}
+		if where != preflight && !guarded {
 			faults = append(faults, fmt.Errorf("AdminApi %s is not guarded by IAM", where))
 		}
 		if m.Integration.Credentials != nil {
@@ -201,6 +205,9 @@ func (t *template) checkAdminAPI() error {
 	return errors.Join(faults...)
 }
 
+// preflight is what a browser asks before it calls the admin API.
+const preflight = "options /{proxy+}"
+
 func checkRegional(name string, api properties) error {
 	if got := api.EndpointConfiguration.Types; !slices.Equal(got, []string{"REGIONAL"}) {
 		return fmt.Errorf("%s has the endpoint types %q instead of REGIONAL", name, got)
@@ -210,9 +217,8 @@ func checkRegional(name string, api properties) error {
 
 // checkPaths checks that every path reaches the function, so that the loops over
 // methods look at something.
-func checkPaths(name string, api properties) error {
+func checkPaths(name string, api properties, want ...string) error {
 	got := slices.Sorted(maps.Keys(methods(api)))
-	want := []string{"any /", "any /{proxy+}"}
 	if !slices.Equal(got, want) {
 		return fmt.Errorf("%s has the methods %q instead of %q", name, got, want)
 	}
