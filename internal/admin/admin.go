@@ -84,6 +84,9 @@ type KeyStore interface {
 // SettingStore keeps provider settings, under the same rules as KeyStore.
 type SettingStore interface {
 	CreateSetting(ctx context.Context, s gateway.Setting) error
+	// UpdateSetting also gives the keys that use the setting a new version. If only
+	// that fails, it returns the setting as written with the error, and the same
+	// update again completes it.
 	UpdateSetting(ctx context.Context, id string, change func(*gateway.Setting) error) (gateway.Setting, error)
 	DeleteSetting(ctx context.Context, id string) error // no error if absent
 

@@ -10,7 +10,8 @@ import (
 )
 
 // route is one call of the API. Its handler returns what to answer, nil for an
-// empty body, or an error; serve.go writes both.
+// empty body, or an error; serve.go writes both. With an error it may return a reply
+// whose change tells what was written all the same.
 type route struct {
 	method, pattern string
 	handle          func(*api, *http.Request) (any, error)

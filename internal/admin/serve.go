@@ -59,12 +59,13 @@ func (a *api) run(rt *route, r *http.Request, requestID string) (answer reply, e
 	}
 	return a.once(rt, r, func(r *http.Request) (reply, error) {
 		answer, err := rt.handle(a, r)
+		done := replyTo(answer)
+		// With an error, a change says what was written before it: that stands.
+		if rt.writes() && (err == nil || done.change != nil) {
+			a.audit(rt, r, done.change)
+		}
 		if err != nil {
 			return reply{}, err
-		}
-		done := replyTo(answer)
-		if rt.writes() {
-			a.audit(rt, r, done.change)
 		}
 		return done, nil
 	})

@@ -116,11 +116,11 @@ func (a *api) patchSetting(r *http.Request) (any, error) {
 		s.UpdatedAt = a.now().UTC()
 		return checkSize(s)
 	})
-	if err != nil {
+	if err != nil && s.ID == "" {
 		return nil, stored(err, "provider setting")
 	}
 	return reply{body: showSetting(&s), version: s.Version, change: &change{
-		kind: "setting", id: s.ID, before: before, after: showSetting(&s), secrets: secretNames(b.Setting)}}, nil
+		kind: "setting", id: s.ID, before: before, after: showSetting(&s), secrets: secretNames(b.Setting)}}, stored(err, "provider setting")
 }
 
 // listSettings answers ids in their order, or with all=true, provider or name

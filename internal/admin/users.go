@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"tollgate/internal/gateway"
 	"tollgate/internal/record"
@@ -35,10 +36,23 @@ func (a *api) createUser(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, stored(err, "the user")
 	}
+	answer := created(a.users(), u.ID, showUser(&u))
 	if err := a.touchNamesakes(r.Context(), &u); err != nil {
-		return nil, err
+		if a.takeBackUser(r.Context(), u.ID) {
+			return nil, err
+		}
+		return answer, err
 	}
-	return created(a.users(), u.ID, showUser(&u)), nil
+	return answer, nil
+}
+
+// takeBackUser deletes a user of whom the proxy may not know: else the same request
+// once more would be refused because the user exists. It reports whether the user is
+// gone.
+func (a *api) takeBackUser(ctx context.Context, id string) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return a.users().Delete(ctx, id) == nil
 }
 
 // touchNamesakes gives the other users of the same user id a new version. The

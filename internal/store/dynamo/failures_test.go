@@ -263,3 +263,31 @@ func TestTooManySettings(t *testing.T) {
 		t.Errorf("error %v, want kind Invalid", err)
 	}
 }
+
+// A setting that was written and whose keys could not be told comes with the error:
+// the write stands. The same update again completes it.
+func TestSettingWithoutItsKeys(t *testing.T) {
+	b := newBench(t, 1, dynamo.Options{})
+	if err := b.CreateSetting(t.Context(), gateway.Setting{ID: "half", Name: "old"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.CreateKey(t.Context(), gateway.Key{ID: "user", Hash: "user-hash", SettingID: "half"}); err != nil {
+		t.Fatal(err)
+	}
+	before, err := b.Key(t.Context(), "user")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rename := func(v *gateway.Setting) error { v.Name = "new"; return nil }
+	b.wire.answer("Query", 1, denied) // that for the keys
+	v, err := b.UpdateSetting(t.Context(), "half", rename)
+	if err == nil || v.Name != "new" || v.ID != "half" || v.Version == 0 {
+		t.Errorf("%+v, %v, want the setting as written, and an error", v, err)
+	}
+	if _, err := b.UpdateSetting(t.Context(), "half", rename); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := b.Key(t.Context(), "user"); err != nil || after.Version <= before.Version {
+		t.Errorf("the key has version %d after %d (%v)", after.Version, before.Version, err)
+	}
+}

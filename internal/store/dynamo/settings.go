@@ -29,7 +29,8 @@ func (s *Store) CreateSetting(ctx context.Context, v gateway.Setting) error {
 
 // UpdateSetting changes a setting, then gives the keys that use it a new version.
 // change may run more than once; its error ends the update. If the second step
-// fails an error is returned, and repeating the update completes it.
+// fails, the setting as written comes with the error, and repeating the update
+// completes it.
 func (s *Store) UpdateSetting(ctx context.Context, id string, change func(*gateway.Setting) error) (gateway.Setting, error) {
 	var v gateway.Setting
 	err := again(ctx, func(ctx context.Context) error {
@@ -49,13 +50,10 @@ func (s *Store) UpdateSetting(ctx context.Context, id string, change func(*gatew
 		}
 		return s.transact(ctx, []types.TransactWriteItem{s.replace(it, old.Version)})
 	})
-	if err == nil {
-		err = s.touchKeys(ctx, id)
-	}
 	if err != nil {
 		return gateway.Setting{}, err
 	}
-	return v, nil
+	return v, s.touchKeys(ctx, id)
 }
 
 // DeleteSetting removes a setting, then gives the keys that use it a new version.

@@ -63,7 +63,8 @@ type Store interface {
 	CreateSetting(ctx context.Context, v gateway.Setting) error
 	// UpdateSetting is to settings what UpdateKey is to keys. What change does to
 	// ID, CreatedAt and Version is ignored. Every key that uses the setting gets
-	// a new Version after the setting was written.
+	// a new Version after the setting was written; if that fails, the setting as
+	// written comes with the error.
 	UpdateSetting(ctx context.Context, id string, change func(*gateway.Setting) error) (gateway.Setting, error)
 	// DeleteSetting gives the keys that use the setting a new Version, too. No
 	// error if it is absent.
