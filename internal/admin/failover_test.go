@@ -83,6 +83,7 @@ func TestRouteRefusals(t *testing.T) {
 		{"B-1.2 cache negative", `"cacheConfig":{"ttl":"-1s"}`, "invalid fields in route: cacheConfig.ttl"},
 		{"B-1.2 retries", step(`"retries":-1`), "invalid fields in route: steps.[0].retries"},
 		{"B-1.2 interval", step(`"retryInterval":"x"`), "invalid fields in route: steps.[0].retryInterval"},
+		{"B-1.2 interval in minutes", step(`"retryInterval":"5m"`), "invalid fields in route: steps.[0].retryInterval"},
 		{"B-1.2 timeout", step(`"timeout":"abc"`), "invalid fields in route: steps.[0].timeout"},
 		{"B-1.2 negative timeout", step(`"timeout":"-1s"`), "invalid fields in route: steps.[0].timeout"},
 		{"B-1.2 provider", `"steps":[{"provider":"Azure","model":"m"}]`, "steps.[0].provider is not supported"},

@@ -175,7 +175,7 @@ func (f *faults) addStep(i int, s *gateway.RouteStep) {
 	timeout, timeoutErr := time.ParseDuration(s.Timeout)
 	f.add(at("provider"), s.Provider == "")
 	f.add(at("retries"), s.Retries < 0 || s.Retries > maxRetries)
-	f.add(at("retryInterval"), s.RetryInterval != "" && (err != nil || interval < 0))
+	f.add(at("retryInterval"), s.RetryInterval != "" && (err != nil || interval < 0 || !strings.HasSuffix(s.RetryInterval, "s")))
 	f.add(at("params.apiVersion"), s.Provider == "azure" && checkLabel(s.Params["apiVersion"]) != nil)
 	f.add(at("params.deploymentId"), s.Provider == "azure" && badPathPart(s.Params["deploymentId"]))
 	f.add(at("model"), s.Model == "" || tooLong(s.Model))
