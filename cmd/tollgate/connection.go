@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,8 +30,7 @@ func (o *connection) flags(c *cobra.Command, getenv func(string) string) {
 	f.StringVar(&o.region, "region", "", "AWS `region` of the deployment (AWS_REGION, or what the URL says)")
 }
 
-// client makes the client that the flags ask for. A URL that is not of AWS is
-// called with the password, as the peer's clients do.
+// client makes the client that the flags and the environment ask for.
 func (p *program) client(ctx context.Context) (*adminclient.Client, error) {
 	o := &p.connection
 	base := o.url
@@ -45,7 +46,7 @@ func (p *program) client(ctx context.Context) (*adminclient.Client, error) {
 	}
 	c := &adminclient.Client{Base: base, HTTP: p.http}
 	region, onAWS := gatewayRegion(u.Hostname())
-	if o.local || !onAWS && o.profile == "" && o.region == "" {
+	if o.local || !onAWS && !o.signs(u.Hostname(), p.getenv) {
 		c.Signer = adminclient.Password(p.getenv("ADMIN_PASS"))
 		return c, nil
 	}
@@ -58,6 +59,21 @@ func (p *program) client(ctx context.Context) (*adminclient.Client, error) {
 	}
 	c.Signer = signer
 	return c, nil
+}
+
+// signs reports whether requests to a host that is not API Gateway's own are signed:
+// it may be a deployment's domain, or a gateway elsewhere that asks for a password, as
+// the peer's clients send it. Whoever set a password has one to send; this machine is
+// not on AWS.
+func (o *connection) signs(host string, getenv func(string) string) bool {
+	if o.profile != "" || o.region != "" {
+		return true
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || getenv("ADMIN_PASS") != "" {
+		return false
+	}
+	return slices.ContainsFunc([]string{"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"},
+		func(name string) bool { return getenv(name) != "" })
 }
 
 // gatewayRegion reads the region out of an API Gateway host name:

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -146,48 +149,45 @@ func (p *program) keysList() *cobra.Command {
 		Example: "  tollgate keys list --tag search --state active --csv",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			filter := map[string]any{}
+			query := url.Values{}
 			if len(tags) > 0 {
-				filter["tags"] = tags
+				query["tags"] = tags
 			}
 			if name != "" {
-				filter["name"] = name
+				query.Set("name", name)
 			}
-			switch state {
-			case "":
-			case "active", "revoked":
-				filter["revoked"] = state == "revoked"
-			default:
-				return usage("--state %s: it is active or revoked", state)
+			if state != "" && !slices.Contains(keyStates, state) {
+				return usage("--state %s: it is one of %s", state, strings.Join(keyStates, ", "))
 			}
-			keys, err := p.searchKeys(c.Context(), filter)
+			keys, err := p.allKeys(c.Context(), query)
 			if err != nil {
 				return err
 			}
+			keys = slices.DeleteFunc(keys, func(k row) bool { return !strings.HasPrefix(stateOf(k, p.now()), state) })
 			return p.show(keys, p.keyColumns()...)
 		},
 	}
 	c.Flags().StringSliceVar(&tags, "tag", nil, "only keys with all of these `tags`")
 	c.Flags().StringVar(&name, "name", "", "only keys whose name holds this `text`, in any case")
-	c.Flags().StringVar(&state, "state", "", "only keys that are `active|revoked`")
+	c.Flags().StringVar(&state, "state", "", "only keys that are `active|revoked|expired`")
 	return c
 }
 
-// searchKeys is all keys that match. It asks for one page after the other.
-func (p *program) searchKeys(ctx context.Context, filter map[string]any) ([]row, error) {
-	const pageSize = 500
-	var all []row
-	for {
-		filter["limit"], filter["offset"] = pageSize, len(all)
-		var answer struct{ Keys []row }
-		if err := p.call(ctx, http.MethodPost, "/api/v2/key-management/keys", nil, filter, &answer); err != nil {
-			return nil, err
-		}
-		all = append(all, answer.Keys...)
-		if len(answer.Keys) < pageSize {
-			return all, nil
-		}
-	}
+// keyStates are how the states of keys begin.
+var keyStates = []string{"active", "revoked", "expired"}
+
+// allKeys is the keys that match, newest first. They come page by page, so that no
+// answer has to hold all.
+func (p *program) allKeys(ctx context.Context, query url.Values) ([]row, error) {
+	query.Set("cursor", "")
+	query.Set("limit", "500")
+	keys, err := p.pages(ctx, keysPath, query)
+	slices.SortStableFunc(keys, func(a, b row) int {
+		x, _ := a.unix("createdAt")
+		y, _ := b.unix("createdAt")
+		return cmp.Or(y.Compare(x), cmp.Compare(a.text("keyId"), b.text("keyId")))
+	})
+	return keys, err
 }
 
 // findKey reads a key by its id, or by its name if that is the name of one key.
@@ -198,7 +198,7 @@ func (p *program) findKey(ctx context.Context, name string) (row, error) {
 	if !errors.As(err, &refused) || refused.Status != http.StatusNotFound {
 		return key, err
 	}
-	keys, err := p.searchKeys(ctx, map[string]any{"name": name})
+	keys, err := p.allKeys(ctx, url.Values{"name": {name}})
 	if err != nil {
 		return nil, err
 	}
