@@ -72,7 +72,7 @@ func (a *api) listKeys(r *http.Request) (any, error) {
 // select from the page, so that it can be short, even empty, before the last.
 func (a *api) listKeysPage(r *http.Request) (any, error) {
 	q := r.URL.Query()
-	f := keyFilter{tags: nonEmpty(append(q["tags"], q.Get("tag")))}
+	f := keyFilter{tags: nonEmpty(append(q["tags"], q.Get("tag"))), name: q.Get("name")}
 	if q.Has("keyIds") {
 		return nil, invalid("keyIds can not be sent with a cursor")
 	}

@@ -57,6 +57,9 @@ func (a *api) run(rt *route, r *http.Request, requestID string) (answer reply, e
 		}
 		r = r.WithContext(withCaller(r.Context(), caller{who, requestID}))
 	}
+	if err := rt.checkQuery(r); err != nil {
+		return reply{}, err
+	}
 	return a.once(rt, r, func(r *http.Request) (reply, error) {
 		answer, err := rt.handle(a, r)
 		done := replyTo(answer)
