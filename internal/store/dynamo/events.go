@@ -336,16 +336,16 @@ func (s *Store) firstDay(ctx context.Context, keyID string, from time.Time) (tim
 	return from, err
 }
 
-// bounds closes an open search and bounds a long one.
+// bounds closes an open search and bounds a long one. There is nothing to be found
+// beyond now, so an end far ahead leaves as much of the past as none.
 func (s *Store) bounds(from, to time.Time) (time.Time, time.Time) {
 	most := span
 	if s.retention > 0 {
 		most = s.retention
 	}
 	end := to
-	if to.IsZero() {
-		end = s.now()
-		to = end.Add(ahead)
+	if now := s.now(); to.IsZero() || to.After(now.Add(ahead)) {
+		end, to = now, now.Add(ahead)
 	}
 	if from.IsZero() || end.Sub(from) > most {
 		from = end.Add(-most)

@@ -84,6 +84,7 @@ func TestRetention(t *testing.T) {
 		for _, f := range []gateway.EventFilter{
 			{KeyIDs: []string{"deleted"}},
 			{KeyIDs: []string{"deleted"}, From: start, To: start.Add(time.Hour)},
+			{KeyIDs: []string{"deleted"}, From: time.Unix(1, 0), To: start.AddDate(50, 0, 0)},
 			{UserID: "u"},
 		} {
 			got, err := b.Events(t.Context(), f)
