@@ -21,7 +21,7 @@ const (
 	Audit           Kind = "audit"    // admin's: who changed what
 	Creations       Kind = "creation" // admin's: what an idempotent create made
 	Tokens          Kind = "token"    // admin's: scoped admin tokens
-	Prices          Kind = "prices"   // a price table that replaces the embedded one
+	Prices          Kind = "prices"   // a price table that replaces the embedded one; group: the table
 )
 
 // Record is one stored record.

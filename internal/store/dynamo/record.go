@@ -44,7 +44,11 @@ func kindOfRecords(kind record.Kind) string { return "R#" + string(kind) }
 
 // grouped reports whether records of the kind have groups.
 func grouped(kind record.Kind) bool {
-	return kind == record.Users || kind == record.CustomProviders || kind == record.Routes
+	switch kind {
+	case record.Users, record.CustomProviders, record.Routes, record.Prices:
+		return true
+	}
+	return false
 }
 
 // CreateRecord implements record.Store.

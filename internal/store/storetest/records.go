@@ -109,6 +109,18 @@ func testRecordGroups(s *suite) {
 	s.is("what check refused", err, gateway.ErrNotFound)
 	s.must(s.DeleteRecord(s.ctx, record.Users, "u2"))
 	s.same("after a deletion", in("ann"), []string{"u1", "u3"})
+
+	for _, kind := range []record.Kind{record.CustomProviders, record.Routes, record.Prices} {
+		for _, r := range []record.Record{{ID: "a", Group: "g"}, {ID: "b", Group: "g"}, {ID: "c"}} {
+			r.Kind, r.CreatedAt, r.Data = kind, epoch, []byte(`{}`)
+			s.must(s.CreateRecord(s.ctx, r, nil))
+		}
+		list, err := s.RecordsIn(s.ctx, kind, "g")
+		s.must(err)
+		s.same("group of "+string(kind), recordIDs(list), []string{"a", "b"})
+		_, err = s.RecordByID(s.ctx, kind, "c") // whose group is its id
+		s.must(err)
+	}
 }
 
 // testRecordChecksRace has many callers create in one group, each only if it finds
