@@ -12,7 +12,9 @@ import (
 
 // Bodies are stored sealed for their event and shown in clear. One that was copied
 // from elsewhere is not shown, and the log says so.
-func TestSealedBodies(t *testing.T) {
+func TestSealedBodies(t *testing.T) { eachStore(t, testSealedBodies) }
+
+func testSealedBodies(t *testing.T) {
 	r := newRig(t)
 	e := gateway.Event{ID: "id-1", KeyID: "k1", At: r.now, Status: 200, Sealed: true}
 	envelope := secret.NewEnvelope(r.box, time.Now)
@@ -21,7 +23,7 @@ func TestSealedBodies(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.Response = e.Request // sealed as the request
-	r.store.events = []gateway.Event{e}
+	r.record(e)
 
 	got := r.list("/api/events?keyIds=k1&start=1&end=2000000000")
 	if len(got) != 1 || got[0]["request"] != base64.StdEncoding.EncodeToString([]byte(`{"hello":1}`)) || got[0]["response"] != "e30=" {

@@ -29,7 +29,9 @@ func checkDocument(t *testing.T, r *http.Request, w *httptest.ResponseRecorder) 
 	}
 }
 
-func TestDocumentIsPublic(t *testing.T) {
+func TestDocumentIsPublic(t *testing.T) { eachStore(t, testDocumentIsPublic) }
+
+func testDocumentIsPublic(t *testing.T) {
 	r := newGuardedRig(t, "letmein")
 	if r.ok("GET", "/api/openapi.json", "")["openapi"] != "3.1.0" {
 		t.Error("not the document")

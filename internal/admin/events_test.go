@@ -11,17 +11,19 @@ import (
 	"tollgate/internal/gateway"
 )
 
-func TestEventAnswer(t *testing.T) {
+func TestEventAnswer(t *testing.T) { eachStore(t, testEventAnswer) }
+
+func testEventAnswer(t *testing.T) {
 	r := newRig(t)
 	at := time.Unix(1_700_000_000, 600_000_000)
-	r.store.events = []gateway.Event{
+	r.record([]gateway.Event{
 		{ID: "id-1", KeyID: "key-1", At: at, Tags: []string{"mykey", "team-a"}, Provider: "openai", Model: "gpt-3.5-turbo", Method: "POST",
 			Path: "/api/providers/openai/v1/chat/completions", CustomID: "order-77", UserID: "u", Status: 200, LatencyMS: 27,
 			Usage: map[string]int64{"input": 8, "cache_read": 2, "output": 20}, Cost: 55_000, Basis: gateway.BasisReported,
 			Price: "2026-01", Served: "gpt-3.5-turbo-0125", FirstMS: 12,
 			Request: []byte(`{"model":"gpt-3.5-turbo"}`), Response: []byte(`{}`), Metadata: []byte(`"{\"team\":\"a\"}"`)},
 		{ID: "id-2", KeyID: "key-1", At: at.Add(-time.Second), Status: 429, Refused: "rate_limit_exceeded", Basis: gateway.BasisNone},
-	}
+	}...)
 	const want = `[{"id":"id-1","created_at":1700000000,"tags":["mykey","team-a"],"key_id":"key-1","cost_in_usd":0.000055,"provider":"openai",` +
 		`"model":"gpt-3.5-turbo","status":200,"prompt_token_count":10,"completion_token_count":20,"latency_in_ms":27,` +
 		`"path":"/api/providers/openai/v1/chat/completions","method":"POST","custom_id":"order-77","request":"eyJtb2RlbCI6ImdwdC0zLjUtdHVyYm8ifQ==",` +
@@ -37,11 +39,14 @@ func TestEventAnswer(t *testing.T) {
 	})
 }
 
-func TestListEvents(t *testing.T) {
+func TestListEvents(t *testing.T) { eachStore(t, testListEvents) }
+
+func testListEvents(t *testing.T) {
 	r := newRig(t)
 	base := time.Unix(1000, 0)
+	r.now = base.Add(time.Hour)
 	add := func(id, key, custom, user string, at time.Duration, ms int64) {
-		r.store.events = append(r.store.events, gateway.Event{ID: id, KeyID: key, CustomID: custom, UserID: user, At: base.Add(at), LatencyMS: ms})
+		r.record(gateway.Event{ID: id, KeyID: key, CustomID: custom, UserID: user, At: base.Add(at), LatencyMS: ms})
 	}
 	add("a", "k1", "", "u1", 0, 0)
 	add("b", "k1", "c1", "", 10*time.Second, 999)

@@ -12,7 +12,9 @@ import (
 
 // TestExchanges replays recorded exchanges with the peer, in order, on one store.
 // Those that prove a row of the acceptance table have its number in their names.
-func TestExchanges(t *testing.T) {
+func TestExchanges(t *testing.T) { eachStore(t, testExchanges) }
+
+func testExchanges(t *testing.T) {
 	file, err := os.ReadFile("testdata/exchanges.txt")
 	if err != nil {
 		t.Fatal(err)

@@ -67,7 +67,9 @@ func TestCreateRoute(t *testing.T) {
 	})
 }
 
-func TestRouteRefusals(t *testing.T) {
+func TestRouteRefusals(t *testing.T) { eachStore(t, testRouteRefusals) }
+
+func testRouteRefusals(t *testing.T) {
 	r := newRig(t)
 	_, body := r.routed()
 	plain := r.ok("PUT", K, `{"name":"n","settingId":"`+r.setting()+`"}`)["keyId"].(string)

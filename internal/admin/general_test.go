@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"tollgate/internal/admin"
-	"tollgate/internal/gateway"
 )
 
 func TestHealthAndReadiness(t *testing.T) {
@@ -34,7 +33,9 @@ func TestHealthAndReadiness(t *testing.T) {
 	})
 }
 
-func TestPaths(t *testing.T) {
+func TestPaths(t *testing.T) { eachStore(t, testPaths) }
+
+func testPaths(t *testing.T) {
 	r := newRig(t)
 	t.Run("AG-20 unknown paths and methods", func(t *testing.T) {
 		for _, call := range []string{
@@ -66,7 +67,9 @@ func TestPaths(t *testing.T) {
 	})
 }
 
-func TestBodies(t *testing.T) {
+func TestBodies(t *testing.T) { eachStore(t, testBodies) }
+
+func testBodies(t *testing.T) {
 	r := newRig(t)
 	setting := r.setting()
 	const jsonFault = "/errors/json-unmarshal"
@@ -144,7 +147,9 @@ func same(t *testing.T, got, want object) {
 	}
 }
 
-func TestPassword(t *testing.T) {
+func TestPassword(t *testing.T) { eachStore(t, testPassword) }
+
+func testPassword(t *testing.T) {
 	r := newGuardedRig(t, "letmein")
 	t.Run("AG-21 right", func(t *testing.T) {
 		if w := r.call("GET", K+"?tag=nobody", "", "x-api-key: letmein"); w.Code != 200 || w.Body.String() != "[]" {
@@ -164,7 +169,7 @@ func TestPassword(t *testing.T) {
 				t.Errorf("%s: %d", path, w.Code)
 			}
 		}
-		if len(r.store.settings) != 0 {
+		if len(r.storedSettings()) != 0 {
 			t.Error("something was stored")
 		}
 	})
@@ -219,9 +224,14 @@ func TestStoreFailure(t *testing.T) {
 }
 
 func TestConcurrentPatches(t *testing.T) {
+	testConcurrentPatches(t) // on a store that loses every race once
+	eachStore(t, testConcurrentPatches)
+}
+
+func testConcurrentPatches(t *testing.T) {
 	t.Run("AG-32 all are kept", func(t *testing.T) {
 		r := newRig(t)
-		r.store.racing = true
+		r.race()
 		id := r.key("")["keyId"].(string)
 		members := []string{`"name":"new"`, `"tags":["a"]`, `"costLimitInUsd":5`, `"shouldLogRequest":true`,
 			`"rateLimitOverTime":1,"rateLimitUnit":"m"`, `"ttl":"1h"`, `"rotationEnabled":true`, `"unknownModel":"deny"`,
@@ -243,7 +253,9 @@ func TestConcurrentPatches(t *testing.T) {
 	})
 }
 
-func TestSuccessStatus(t *testing.T) {
+func TestSuccessStatus(t *testing.T) { eachStore(t, testSuccessStatus) }
+
+func testSuccessStatus(t *testing.T) {
 	t.Run("AG-04", func(t *testing.T) {
 		r := newRig(t)
 		r.now = r.now.Add(900 * time.Millisecond)
@@ -257,7 +269,7 @@ func TestSuccessStatus(t *testing.T) {
 		id := r.key("")["keyId"].(string)
 		r.now = r.now.Add(90 * time.Second)
 		same(t, r.ok("PATCH", K+"/"+id, "{}"), object{"createdAt": 1.7e9, "updatedAt": 1.70000009e9})
-		k := unpack[gateway.Key](r.store.keys[id])
+		k := r.storedKey(id)
 		if !k.CreatedAt.Equal(time.Unix(1_700_000_000, 0)) {
 			t.Errorf("stored %v", k.CreatedAt)
 		}

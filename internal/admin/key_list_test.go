@@ -42,7 +42,9 @@ func labels(keys []object, ids map[string]string) string {
 	return strings.Join(got, " ")
 }
 
-func TestListKeys(t *testing.T) {
+func TestListKeys(t *testing.T) { eachStore(t, testListKeys) }
+
+func testListKeys(t *testing.T) {
 	r, ids := listRig(t)
 	tests := []struct{ row, query, want string }{
 		{"AK-52 tag", "tag=a", "k1 k0"},
@@ -82,7 +84,9 @@ func fillIDs(s string, ids map[string]string) string {
 	return s
 }
 
-func TestSearchKeys(t *testing.T) {
+func TestSearchKeys(t *testing.T) { eachStore(t, testSearchKeys) }
+
+func testSearchKeys(t *testing.T) {
 	r, ids := listRig(t)
 	tests := []struct {
 		row, body, want string
@@ -138,7 +142,9 @@ func objects(v any) []object {
 	return list
 }
 
-func TestStablePages(t *testing.T) {
+func TestStablePages(t *testing.T) { eachStore(t, testStablePages) }
+
+func testStablePages(t *testing.T) {
 	t.Run("AK-60 fifty keys of one instant", func(t *testing.T) {
 		r := newRig(t)
 		var made []string

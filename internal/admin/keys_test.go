@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"tollgate/internal/gateway"
-	"tollgate/internal/limit"
 )
 
-func TestCreateKeyAnswer(t *testing.T) {
+func TestCreateKeyAnswer(t *testing.T) { eachStore(t, testCreateKeyAnswer) }
+
+func testCreateKeyAnswer(t *testing.T) {
 	members := []string{"name", "createdAt", "updatedAt", "tags", "keyId", "revoked", "key", "revokedReason",
 		"costLimitInUsd", "costLimitInUsdOverTime", "costLimitInUsdUnit", "rateLimitOverTime", "rateLimitUnit", "ttl",
 		"settingId", "allowedPaths", "settingIds", "shouldLogRequest", "shouldLogResponse", "rotationEnabled",
@@ -87,7 +88,9 @@ func TestCreateKeyAnswer(t *testing.T) {
 	})
 }
 
-func TestCreateKeyRefusals(t *testing.T) {
+func TestCreateKeyRefusals(t *testing.T) { eachStore(t, testCreateKeyRefusals) }
+
+func testCreateKeyRefusals(t *testing.T) {
 	r := newRig(t)
 	long := strings.Repeat("é", 256)
 	tests := []struct{ row, members, detail string }{
@@ -146,12 +149,14 @@ func TestCreateKeyRefusals(t *testing.T) {
 		r.key(`"key":"dup"`)
 		r.refused(409, "exists already", "PUT", K, r.keyBody(`"key":"dup"`))
 	})
-	if len(r.store.keys) != 1 {
-		t.Errorf("%d keys stored, want the 1 that was right", len(r.store.keys))
+	if n := len(r.storedKeys()); n != 1 {
+		t.Errorf("%d keys stored, want the 1 that was right", n)
 	}
 }
 
-func TestKeyLife(t *testing.T) {
+func TestKeyLife(t *testing.T) { eachStore(t, testKeyLife) }
+
+func testKeyLife(t *testing.T) {
 	r := newRig(t)
 	created := r.now.UTC()
 	tests := []struct {
@@ -166,7 +171,7 @@ func TestKeyLife(t *testing.T) {
 		t.Run("AK-23 AK-24 "+tt.ttl, func(t *testing.T) {
 			k := r.key(`"ttl":"` + tt.ttl + `"`)
 			same(t, k, object{"ttl": tt.ttl})
-			got := unpack[gateway.Key](r.store.keys[k["keyId"].(string)]).ExpiresAt
+			got := r.storedKey(k["keyId"].(string)).ExpiresAt
 			want := time.Time{}
 			if tt.life > 0 {
 				want = created.Add(tt.life)
@@ -186,17 +191,19 @@ func TestKeyLife(t *testing.T) {
 		id := r.key(`"ttl":"1h"`)["keyId"].(string)
 		r.now = r.now.Add(time.Hour)
 		same(t, r.ok("PATCH", K+"/"+id, `{"ttl":"2d"}`), object{"ttl": "2d"})
-		if k := unpack[gateway.Key](r.store.keys[id]); !k.ExpiresAt.Equal(created.Add(48 * time.Hour)) {
+		if k := r.storedKey(id); !k.ExpiresAt.Equal(created.Add(48 * time.Hour)) {
 			t.Errorf("expires %v", k.ExpiresAt)
 		}
 		r.ok("PATCH", K+"/"+id, `{"ttl":""}`)
-		if k := unpack[gateway.Key](r.store.keys[id]); !k.ExpiresAt.IsZero() || k.TTL != "" {
+		if k := r.storedKey(id); !k.ExpiresAt.IsZero() || k.TTL != "" {
 			t.Errorf("ttl %q, expires %v", k.TTL, k.ExpiresAt)
 		}
 	})
 }
 
-func TestLimits(t *testing.T) {
+func TestLimits(t *testing.T) { eachStore(t, testLimits) }
+
+func testLimits(t *testing.T) {
 	r := newRig(t)
 	k := r.key(`"rateLimitOverTime":3000000000,"rateLimitUnit":"d","costLimitInUsd":0.1,"costLimitInUsdOverTime":0.000000001,
 		"costLimitInUsdUnit":"mo","unknownModel":"allow","limits":[{"measure":"requests","per":"m","max":5},
@@ -205,7 +212,7 @@ func TestLimits(t *testing.T) {
 	same(t, k, object{"rateLimitOverTime": 3e9, "costLimitInUsd": 0.1, "costLimitInUsdOverTime": 1e-9, "unknownModel": "allow",
 		"limits": []any{object{"measure": "requests", "per": "m", "max": 5.0}, object{"measure": "tokens", "per": "lifetime", "max": 1e15},
 			object{"measure": "cost", "per": "h", "max": 0.25}, object{"measure": "concurrency", "max": 2.0}}})
-	stored := unpack[gateway.Key](r.store.keys[id])
+	stored := r.storedKey(id)
 	want := []gateway.Limit{{Measure: "requests", Per: "d", Max: 3e9}, {Measure: "cost", Per: "mo", Max: 1}, {Measure: "cost", Per: "lifetime", Max: 1e8},
 		{Measure: "requests", Per: "m", Max: 5}, {Measure: "tokens", Per: "lifetime", Max: 1e15}, {Measure: "cost", Per: "h", Max: 250_000_000},
 		{Measure: "concurrency", Max: 2}}
@@ -216,7 +223,9 @@ func TestLimits(t *testing.T) {
 	same(t, r.ok("PATCH", K+"/"+id, `{"limits":[],"unknownModel":""}`), object{"limits": nil, "unknownModel": nil})
 }
 
-func TestPatchKey(t *testing.T) {
+func TestPatchKey(t *testing.T) { eachStore(t, testPatchKey) }
+
+func testPatchKey(t *testing.T) {
 	start := `"key":"a-secret-of-twenty-one","name":"old","tags":["a","b"],"costLimitInUsd":1,"costLimitInUsdOverTime":2,"costLimitInUsdUnit":"d",
 		"rateLimitOverTime":3,"rateLimitUnit":"m","allowedPaths":[{"path":"/x","method":"GET"}]`
 	tests := []struct {
@@ -277,7 +286,9 @@ func hashOf(s string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func TestPatchKeyRefusals(t *testing.T) {
+func TestPatchKeyRefusals(t *testing.T) { eachStore(t, testPatchKeyRefusals) }
+
+func testPatchKeyRefusals(t *testing.T) {
 	r := newRig(t)
 	path := K + "/" + r.key(`"rateLimitOverTime":3,"rateLimitUnit":"m"`)["keyId"].(string)
 	before := r.ok("GET", path, "")
@@ -310,12 +321,14 @@ func TestPatchKeyRefusals(t *testing.T) {
 	same(t, r.ok("GET", path, ""), before)
 }
 
-func TestRestoreKey(t *testing.T) {
+func TestRestoreKey(t *testing.T) { eachStore(t, testRestoreKey) }
+
+func testRestoreKey(t *testing.T) {
 	t.Run("AK-42 over the lifetime limit", func(t *testing.T) {
 		r := newRig(t)
 		k := r.key(`"key":"poor","costLimitInUsd":0.25`)
 		path := K + "/" + k["keyId"].(string)
-		r.store.counters[hashOf("poor")] = limit.Counters{Values: map[string]int64{limit.Spend: 250_000_000}}
+		r.spends(hashOf("poor"), 250_000_000)
 		r.ok("PATCH", path, `{"revoked":true}`)
 		p := r.refused(409, "the key has spent $0.250000000 of its lifetime limit of $0.250000000", "PATCH", path, `{"revoked":false}`)
 		same(t, p, object{"type": "/errors/key-manager"})
@@ -331,7 +344,9 @@ func TestRestoreKey(t *testing.T) {
 	})
 }
 
-func TestDeleteKey(t *testing.T) {
+func TestDeleteKey(t *testing.T) { eachStore(t, testDeleteKey) }
+
+func testDeleteKey(t *testing.T) {
 	r := newRig(t)
 	id := r.key(`"key":"again"`)["keyId"].(string)
 	for _, row := range []string{"AK-67 first", "AK-67 again"} {
@@ -351,17 +366,16 @@ func TestDeleteKey(t *testing.T) {
 	})
 }
 
-func TestSpend(t *testing.T) {
+func TestSpend(t *testing.T) { eachStore(t, testSpend) }
+
+func testSpend(t *testing.T) {
 	r := newRig(t)
 	id := r.key(`"key":"spender"`)["keyId"].(string)
 	path := "/api/reporting/keys/" + id
 	same(t, r.ok("GET", path, ""), object{"id": id, "costInMicroDollars": 0.0})
-	r.store.counters[hashOf("spender")] = limit.Counters{
-		Values: map[string]int64{limit.Spend: 5_000_001_999},
-		Open: map[string]limit.Reservation{
-			"running": {Cost: 2_000_000_000, Expires: r.now.Add(time.Second)},
-			"lost":    {Cost: 1_000_000_000, Expires: r.now},
-		},
-	}
+	r.spends(hashOf("spender"), 2_000_001_999)
+	r.reserves(hashOf("spender"), 1_000_000_000, r.now.Add(time.Second)) // nothing is heard of it again
+	r.reserves(hashOf("spender"), 2_000_000_000, r.now.Add(time.Minute)) // still running
+	r.now = r.now.Add(time.Second)
 	same(t, r.ok("GET", path, ""), object{"costInMicroDollars": 3_000_001.0})
 }

@@ -55,7 +55,9 @@ func TestPolicies(t *testing.T) {
 	})
 }
 
-func TestPolicyRefusals(t *testing.T) {
+func TestPolicyRefusals(t *testing.T) { eachStore(t, testPolicyRefusals) }
+
+func testPolicyRefusals(t *testing.T) {
 	r := newRig(t)
 	for _, tt := range []struct{ row, body, detail string }{
 		{"B-2.2 name", `{"name":"` + strings.Repeat("x", 256) + `"}`, "name is longer than 255"},

@@ -19,7 +19,9 @@ func priceTable(version, dollars string) string {
 	return `{"version":"` + version + `","rows":[{"provider":"openai","exact":["m"],"prefix":["m-"],"input":"` + dollars + `","output":"10","tier_multipliers":{"flex":"0.5"},"source":"test"}]}`
 }
 
-func TestPrices(t *testing.T) {
+func TestPrices(t *testing.T) { eachStore(t, testPrices) }
+
+func testPrices(t *testing.T) {
 	r := newRig(t)
 	r.now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	embedded := object{"version": price.Embedded().Version(), "source": "embedded", "storedAt": nil,
@@ -53,7 +55,9 @@ func TestPrices(t *testing.T) {
 }
 
 // The embedded table can be fetched, changed, called by a new version and stored.
-func TestPricesRoundTrip(t *testing.T) {
+func TestPricesRoundTrip(t *testing.T) { eachStore(t, testPricesRoundTrip) }
+
+func testPricesRoundTrip(t *testing.T) {
 	r := newRig(t)
 	file := r.call("GET", P+"?table=true", "").Body.String()
 	r.ok("PUT", P, file) // it is what its version says
@@ -65,7 +69,9 @@ func TestPricesRoundTrip(t *testing.T) {
 	}
 }
 
-func TestPricesRefuse(t *testing.T) {
+func TestPricesRefuse(t *testing.T) { eachStore(t, testPricesRefuse) }
+
+func testPricesRefuse(t *testing.T) {
 	r := newRig(t)
 	r.ok("PUT", P, priceTable("2026-11-20", "1"))
 	for _, tt := range []struct {
@@ -95,6 +101,10 @@ func TestPricesRefuse(t *testing.T) {
 			same(t, r.ok("GET", P, ""), object{"version": "2026-11-20", "models": 2.0})
 		})
 	}
+}
+
+func TestPricesWithoutAStore(t *testing.T) {
+	r := newRig(t)
 	r.store.down = errors.New("down")
 	r.refused(503, "", "GET", P, "")
 	r.refused(503, "", "PUT", P, priceTable("2026-11-22", "1"))
@@ -106,7 +116,9 @@ func FuzzPutPrices(f *testing.F) {
 }
 
 // costMap.models and costMap.deployments, which the peer does not have.
-func TestCostMapByClass(t *testing.T) {
+func TestCostMapByClass(t *testing.T) { eachStore(t, testCostMapByClass) }
+
+func testCostMapByClass(t *testing.T) {
 	const head = `{"provider":"openai","setting":{"apikey":"k"},"costMap":`
 	r := newRig(t)
 	for _, tt := range []struct {
@@ -133,7 +145,7 @@ func TestCostMapByClass(t *testing.T) {
 				t.Fatalf("%d %s\nwant %s", w.Code, w.Body, want)
 			}
 			id := unpack[object](w.Body.Bytes())["id"].(string)
-			m := unpack[gateway.Setting](r.store.settings[id]).CostMap
+			m := r.storedSetting(id).CostMap
 			if m.Deployments["prod"] != "gpt-x" {
 				t.Errorf("%v", m.Deployments)
 			}

@@ -11,7 +11,9 @@ import (
 
 // Every vendor of the proxy can be given a setting: with its required parameters,
 // and not without them.
-func TestSettingsOfEveryVendor(t *testing.T) {
+func TestSettingsOfEveryVendor(t *testing.T) { eachStore(t, testSettingsOfEveryVendor) }
+
+func testSettingsOfEveryVendor(t *testing.T) {
 	r := newRig(t)
 	required := admin.NativeProviders()
 	for _, v := range provider.All() {

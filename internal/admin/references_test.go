@@ -29,7 +29,7 @@ func TestPatchRouteOfLostKey(t *testing.T) {
 	onStores(t, func(t *testing.T, r *rig) {
 		key, body := r.routed()
 		path := RO + "/" + r.ok("POST", RO, body(""))["id"].(string)
-		if err := r.keys.DeleteKey(t.Context(), key); err != nil {
+		if err := r.given.DeleteKey(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
 		same(t, r.ok("PATCH", path, `{"name":"new"}`), object{"name": "new", "keyIds": []any{key}})

@@ -23,7 +23,7 @@ func reportRig(t *testing.T) *rig {
 		for _, f := range change {
 			f(&e)
 		}
-		r.store.events = append(r.store.events, e)
+		r.record(e)
 	}
 	add("a", "k1", "gpt", 0, 27, 200, 55_000, func(e *gateway.Event) { e.CustomID, e.UserID = "order-77", "u1" })
 	add("b", "k1", "gpt", 10, 0, 200, 55_000)
@@ -33,7 +33,9 @@ func reportRig(t *testing.T) *rig {
 	return r
 }
 
-func TestReportEvents(t *testing.T) {
+func TestReportEvents(t *testing.T) { eachStore(t, testReportEvents) }
+
+func testReportEvents(t *testing.T) {
 	const path = "/api/reporting/events"
 	r := reportRig(t)
 	point := func(at, n int, cost string, ms, in, out, ok int, rest string) string {
@@ -96,7 +98,9 @@ func roughly(answer string) string {
 	return fmt.Sprintf("%s %.2f %.2f", v.DataPoints, v.Median, v.P99)
 }
 
-func TestTopKeys(t *testing.T) {
+func TestTopKeys(t *testing.T) { eachStore(t, testTopKeys) }
+
+func testTopKeys(t *testing.T) {
 	const path = "/api/reporting/top-keys"
 	r := reportRig(t)
 	made := r.key(`"name":"O'Neil_1","tags":["x"]`)["keyId"].(string) // made at the rig's now
@@ -130,7 +134,9 @@ func TestTopKeys(t *testing.T) {
 	}
 }
 
-func TestIDsOfAKey(t *testing.T) {
+func TestIDsOfAKey(t *testing.T) { eachStore(t, testIDsOfAKey) }
+
+func testIDsOfAKey(t *testing.T) {
 	r := reportRig(t)
 	for path, want := range map[string]string{
 		"/api/reporting/custom-ids?keyId=k1": `["order-77"]`, "/api/reporting/user-ids?keyId=k3": `["u1"]`,
@@ -146,7 +152,9 @@ func TestIDsOfAKey(t *testing.T) {
 		object{"type": "/errors/missing-key-id", "title": "key id query param is missing", "instance": "/api/reporting/custom-ids"})
 }
 
-func TestSearchEvents(t *testing.T) {
+func TestSearchEvents(t *testing.T) { eachStore(t, testSearchEvents) }
+
+func testSearchEvents(t *testing.T) {
 	const path = "/api/v2/events"
 	r := reportRig(t)
 	for _, tt := range []struct {
@@ -202,7 +210,9 @@ func TestSearchEvents(t *testing.T) {
 	}
 }
 
-func TestUsage(t *testing.T) {
+func TestUsage(t *testing.T) { eachStore(t, testUsage) }
+
+func testUsage(t *testing.T) {
 	r := reportRig(t)
 	for _, tt := range []struct{ query, want string }{
 		{"groupBy=day", "1970-01-01:5"}, {"groupBy=hour", "1970-01-01T02:00:00Z:3 1970-01-01T03:00:00Z:1 1970-01-01T04:00:00Z:1"},

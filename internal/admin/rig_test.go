@@ -13,14 +13,14 @@ import (
 	"tollgate/internal/secret"
 )
 
-// rig is a control plane over a store in memory, with a clock that stands still.
+// rig is a control plane over a store, with a clock that stands still.
 type rig struct {
 	t     *testing.T
-	store *memory
+	store *memory // whose faults a test chooses; nil if the store is a real one
+	given admin.Store
 	box   *glassBox
 	now   time.Time
 	log   strings.Builder
-	keys  admin.KeyStore // what the handler was given
 	http.Handler
 }
 
@@ -30,17 +30,23 @@ func newGuardedRig(t *testing.T, password string) *rig {
 	return newRigWith(t, func(c *admin.Config) { c.Password = secret.NewText(password) })
 }
 
-// newRigWith is a rig whose configuration was changed.
+// newRigWith is a rig whose configuration was changed. Its store is the one that the
+// test runs on, or the one in memory.
 func newRigWith(t *testing.T, change func(*admin.Config)) *rig {
-	r := &rig{t: t, store: newMemory(), box: &glassBox{}, now: time.Unix(1_700_000_000, 0)}
-	r.store.now = func() time.Time { return r.now }
+	r := &rig{t: t, box: &glassBox{}, now: time.Unix(1_700_000_000, 0)}
 	c := admin.Config{
-		Store: r.store, Box: r.box,
-		Now: func() time.Time { return r.now },
+		Box: r.box, Now: func() time.Time { return r.now },
 		Log: slog.New(slog.NewTextHandler(&r.log, nil)),
 	}
+	if open := storeOf(t); open != nil {
+		c.Store = open(t, c.Now)
+	} else {
+		r.store = newMemory()
+		r.store.now = c.Now
+		c.Store = r.store
+	}
 	change(&c)
-	r.keys = c.Store
+	r.given = c.Store
 	r.Handler = admin.New(c)
 	return r
 }
@@ -79,7 +85,7 @@ func (r *rig) ok(method, path, body string) object {
 	r.t.Helper()
 	w := r.call(method, path, body)
 	if w.Code != http.StatusOK {
-		r.t.Fatalf("%s %s %s: %d %s", method, path, body, w.Code, w.Body)
+		r.t.Fatalf("%s %s %s: %d %s\n%s", method, path, body, w.Code, w.Body, &r.log)
 	}
 	var o object
 	if err := json.Unmarshal(w.Body.Bytes(), &o); err != nil {

@@ -18,7 +18,7 @@ func (r *rig) accepts(t *testing.T, id, secret string) bool {
 	if o["keyId"] != id {
 		t.Fatalf("read %v", o)
 	}
-	k, err := r.keys.Key(t.Context(), id)
+	k, err := r.given.Key(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,9 @@ func TestRotateKeyRefusals(t *testing.T) {
 }
 
 // A key whose secret is shown in part goes on so; a revoked one stays revoked.
-func TestRotateOddKeys(t *testing.T) {
+func TestRotateOddKeys(t *testing.T) { eachStore(t, testRotateOddKeys) }
+
+func testRotateOddKeys(t *testing.T) {
 	r := newRig(t)
 	path := K + "/" + r.key(`"key":"a-plain-secret-of-old","isKeyNotHashed":true`)["keyId"].(string)
 	r.ok("PATCH", path, `{"revoked":true}`)
@@ -154,7 +156,9 @@ func TestRotateOnce(t *testing.T) {
 }
 
 // The audit tells of a rotation without a secret or the hash of one.
-func TestRotateAudit(t *testing.T) {
+func TestRotateAudit(t *testing.T) { eachStore(t, testRotateAudit) }
+
+func testRotateAudit(t *testing.T) {
 	r := newRig(t)
 	id := r.key(`"key":"the first secret"`)["keyId"].(string)
 	second := r.ok("POST", K+"/"+id+"/rotate", `{"overlap":"1h"}`)["secret"].(string)

@@ -11,7 +11,9 @@ import (
 	"tollgate/internal/gateway"
 )
 
-func TestCreateSetting(t *testing.T) {
+func TestCreateSetting(t *testing.T) { eachStore(t, testCreateSetting) }
+
+func testCreateSetting(t *testing.T) {
 	r := newRig(t)
 	tests := []struct {
 		provider, params string
@@ -46,11 +48,11 @@ func TestCreateSetting(t *testing.T) {
 		})
 	}
 	t.Run("AS-25 nothing in clear at rest", func(t *testing.T) {
-		for id, record := range r.store.settings {
-			if bytes.Contains(record, []byte("SECRET")) {
+		for _, s := range r.storedSettings() {
+			id := s.ID
+			if record := pack(s); bytes.Contains(record, []byte("SECRET")) {
 				t.Errorf("setting %s: %s", id, record)
 			}
-			s := unpack[gateway.Setting](record)
 			plain, err := r.box.Open(t.Context(), s.Sealed, map[string]string{"setting": id, "provider": s.Provider})
 			if err != nil || !bytes.Contains(plain, []byte("SECRET")) {
 				t.Errorf("setting %s opens to %q, %v", id, plain, err)
@@ -59,7 +61,9 @@ func TestCreateSetting(t *testing.T) {
 	})
 }
 
-func TestCreateSettingRefusals(t *testing.T) {
+func TestCreateSettingRefusals(t *testing.T) { eachStore(t, testCreateSettingRefusals) }
+
+func testCreateSettingRefusals(t *testing.T) {
 	r := newRig(t)
 	withURL := func(url string) string {
 		return fmt.Sprintf(`{"provider":"openai","setting":{"apikey":"k","url":%q}}`, url)
@@ -103,12 +107,14 @@ func TestCreateSettingRefusals(t *testing.T) {
 			same(t, p, object{"type": "/errors/validation", "title": "provider setting validation failed"})
 		})
 	}
-	if len(r.store.settings) != 0 {
-		t.Errorf("%d settings stored", len(r.store.settings))
+	if n := len(r.storedSettings()); n != 0 {
+		t.Errorf("%d settings stored", n)
 	}
 }
 
-func TestCostMap(t *testing.T) {
+func TestCostMap(t *testing.T) { eachStore(t, testCostMap) }
+
+func testCostMap(t *testing.T) {
 	tests := []struct {
 		row, given, shown string // shown is given, if empty
 		prompt            int64  // nano-dollars per million tokens of model m
@@ -135,7 +141,7 @@ func TestCostMap(t *testing.T) {
 			if !strings.Contains(w.Body.String(), `"costMap":`+shown) {
 				t.Errorf("shown %s\nwant %s", w.Body, shown)
 			}
-			if got := unpack[gateway.Setting](r.store.settings[id]).CostMap.Prompt["m"]; got != tt.prompt {
+			if got := r.storedSetting(id).CostMap.Prompt["m"]; got != tt.prompt {
 				t.Errorf("stored %d, want %d", got, tt.prompt)
 			}
 		})
@@ -147,7 +153,9 @@ func TestCostMap(t *testing.T) {
 	}
 }
 
-func TestListSettings(t *testing.T) {
+func TestListSettings(t *testing.T) { eachStore(t, testListSettings) }
+
+func testListSettings(t *testing.T) {
 	r := newRig(t)
 	var ids []string
 	for i, s := range []string{
@@ -199,7 +207,7 @@ func TestListSettings(t *testing.T) {
 // opened is the secret parameters of a stored setting.
 func (r *rig) opened(id string) object {
 	r.t.Helper()
-	s := unpack[gateway.Setting](r.store.settings[id])
+	s := r.storedSetting(id)
 	plain, err := r.box.Open(r.t.Context(), s.Sealed, s.SealContext())
 	if err != nil {
 		r.t.Fatal(err)
@@ -208,6 +216,11 @@ func (r *rig) opened(id string) object {
 }
 
 func TestPatchSetting(t *testing.T) {
+	testPatchSetting(t) // on a store that loses every race once
+	eachStore(t, testPatchSetting)
+}
+
+func testPatchSetting(t *testing.T) {
 	const azure = `{"provider":"azure","name":"old","setting":{"apikey":"k1","resourceName":"res"},"allowedModels":["a"],"costMap":{"promptCostPerModel":{"m":1}}}`
 	prices := object{"promptCostPerModel": object{"m": 1.0}, "completionCostPerModel": nil, "embeddingsCostPerModel": nil}
 	tests := []struct {
@@ -234,7 +247,7 @@ func TestPatchSetting(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.row, func(t *testing.T) {
 			r := newRig(t)
-			r.store.racing = true
+			r.race()
 			id := r.ok("PUT", S, azure)["id"].(string)
 			r.now = r.now.Add(time.Minute)
 			tt.want["createdAt"], tt.want["updatedAt"] = 1.7e9, 1.70000006e9
@@ -248,14 +261,14 @@ func TestPatchSetting(t *testing.T) {
 	t.Run("AS-20 refused", func(t *testing.T) {
 		r := newRig(t)
 		id := r.ok("PUT", S, azure)["id"].(string)
-		before := string(r.store.settings[id])
+		before := string(pack(r.storedSetting(id)))
 		r.refused(400, "provider azure is missing fields resourceName,apikey", "PATCH", S+"/"+id, `{"name":"x","setting":{"apikey":"","resourceName":""}}`)
 		r.refused(400, "allowedModels[0] is empty", "PATCH", S+"/"+id, `{"setting":{"apikey":"k3"},"allowedModels":[""]}`)
 		r.refused(400, "setting.url is not a URL", "PATCH", S+"/"+id, `{"setting":{"url":"a b"}}`)
 		r.Run("AS-22 unknown", func(t *testing.T) {
 			r.refused(404, "provider setting is not found", "PATCH", S+"/nosuch", `{"allowedModels":[""]}`)
 		})
-		if got := string(r.store.settings[id]); got != before {
+		if got := string(pack(r.storedSetting(id))); got != before {
 			t.Errorf("changed to %s", got)
 		}
 	})
@@ -263,7 +276,7 @@ func TestPatchSetting(t *testing.T) {
 		r := newRig(t)
 		id := r.ok("PUT", S, `{"provider":"vllm","setting":{"url":"http://h","apikey":"k"}}`)["id"].(string)
 		r.ok("PATCH", S+"/"+id, `{"setting":{"apikey":""}}`)
-		if s := unpack[gateway.Setting](r.store.settings[id]); s.Sealed != nil || s.Params["url"] != "http://h" {
+		if s := r.storedSetting(id); s.Sealed != nil || s.Params["url"] != "http://h" {
 			t.Errorf("stored %+v", s)
 		}
 	})
@@ -281,11 +294,13 @@ func TestPatchSetting(t *testing.T) {
 	})
 }
 
-func TestBoxFailure(t *testing.T) {
+func TestBoxFailure(t *testing.T) { eachStore(t, testBoxFailure) }
+
+func testBoxFailure(t *testing.T) {
 	t.Run("AS-26", func(t *testing.T) {
 		r := newRig(t)
 		id := r.setting()
-		before := string(r.store.settings[id])
+		before := string(pack(r.storedSetting(id)))
 		r.box.broken = true
 		for _, call := range [][2]string{{"PUT " + S, `{"provider":"openai","setting":{"apikey":"k"}}`},
 			{"PATCH " + S + "/" + id, `{"name":"x","setting":{"apikey":"k"}}`}} {
@@ -295,7 +310,7 @@ func TestBoxFailure(t *testing.T) {
 				t.Errorf("tells internals: %v", p)
 			}
 		}
-		if len(r.store.settings) != 1 || string(r.store.settings[id]) != before {
+		if len(r.storedSettings()) != 1 || string(pack(r.storedSetting(id))) != before {
 			t.Error("something was stored")
 		}
 		r.ok("PATCH", S+"/"+id, `{"name":"needs no box"}`)
@@ -303,14 +318,18 @@ func TestBoxFailure(t *testing.T) {
 	t.Run("a ciphertext of another setting does not open", func(t *testing.T) {
 		r := newRig(t)
 		one, two := r.setting(), r.setting()
-		s := unpack[gateway.Setting](r.store.settings[one])
-		s.Sealed = unpack[gateway.Setting](r.store.settings[two]).Sealed
-		r.store.settings[one] = pack(s)
+		sealed := r.storedSetting(two).Sealed
+		_, err := r.given.UpdateSetting(t.Context(), one, func(s *gateway.Setting) error { s.Sealed = sealed; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
 		r.refused(503, "", "PATCH", S+"/"+one, `{"setting":{"extra":"x"}}`)
 	})
 }
 
-func TestDeleteSetting(t *testing.T) {
+func TestDeleteSetting(t *testing.T) { eachStore(t, testDeleteSetting) }
+
+func testDeleteSetting(t *testing.T) {
 	t.Run("AS-27", func(t *testing.T) {
 		r := newRig(t)
 		used, spare := r.setting(), r.setting()

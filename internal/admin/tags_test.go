@@ -37,7 +37,9 @@ func TestTags(t *testing.T) {
 }
 
 // A condition on a tag that is not there can not hold, whatever it names.
-func TestTagPrecondition(t *testing.T) {
+func TestTagPrecondition(t *testing.T) { eachStore(t, testTagPrecondition) }
+
+func testTagPrecondition(t *testing.T) {
 	r := newRig(t)
 	for _, version := range []string{"*", `"0"`, `"1"`} {
 		w := r.call("PUT", TG+"new", `{"limits":[{"measure":"cost","per":"mo","max":5}]}`, "If-Match: "+version)

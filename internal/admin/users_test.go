@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/internal/limit"
 	"tollgate/internal/record"
 )
 
@@ -44,7 +43,9 @@ func TestCreateUser(t *testing.T) {
 	})
 }
 
-func TestUserRefusals(t *testing.T) {
+func TestUserRefusals(t *testing.T) { eachStore(t, testUserRefusals) }
+
+func testUserRefusals(t *testing.T) {
 	r := newRig(t)
 	id := r.user(`"userId":"u"`)["id"].(string)
 	for _, tt := range []struct{ row, method, body, detail string }{
@@ -229,11 +230,13 @@ func TestPatchUser(t *testing.T) {
 	})
 }
 
-func TestRestoreUser(t *testing.T) {
+func TestRestoreUser(t *testing.T) { eachStore(t, testRestoreUser) }
+
+func testRestoreUser(t *testing.T) {
 	r := newRig(t)
 	id := r.user(`"costLimitInUsd":1,"ttl":"1h"`)["id"].(string)
 	r.ok("PATCH", US+"/"+id, `{"revoked":true}`)
-	r.store.counters[record.UserSubject(id)] = limit.Counters{Values: map[string]int64{limit.Spend: 2_000_000_000}}
+	r.spends(record.UserSubject(id), 2_000_000_000)
 	r.refused(409, "the user has spent", "PATCH", US+"/"+id, `{"revoked":false}`)
 	r.ok("PATCH", US+"/"+id, `{"revoked":false,"costLimitInUsd":3}`)
 	r.ok("PATCH", US+"/"+id, `{"revoked":true}`)

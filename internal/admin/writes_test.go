@@ -305,7 +305,9 @@ func testAllKeysByCursor(t *testing.T) {
 	})
 }
 
-func TestUnknownMembers(t *testing.T) {
+func TestUnknownMembers(t *testing.T) { eachStore(t, testUnknownMembers) }
+
+func testUnknownMembers(t *testing.T) {
 	r := newRig(t)
 	for _, path := range []string{"PUT " + K, "PUT " + S, "POST " + US, "POST " + CP, "POST " + PO, "POST " + RO, "PATCH " + K + "/x", "PATCH " + S + "/x"} {
 		method, path, _ := strings.Cut(path, " ")
