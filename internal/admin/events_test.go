@@ -1,7 +1,6 @@
 package admin_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -116,10 +115,6 @@ func TestEventsAskTheStoreForEnough(t *testing.T) {
 	}
 }
 
-type recorder interface {
-	Record(ctx context.Context, e gateway.Event) error
-}
-
 // Bodies make an answer long. It never has more than a function may give: the first
 // list says so, the search goes on with a cursor, or leaves the bodies out.
 func TestEventsOfManyBytes(t *testing.T) {
@@ -128,9 +123,7 @@ func TestEventsOfManyBytes(t *testing.T) {
 		for i := range events {
 			e := gateway.Event{ID: fmt.Sprint("id-", i), ReservationID: fmt.Sprintf("r%03d", i), KeyID: "k1", At: r.now.Add(-time.Duration(i) * time.Second), Status: 200}
 			e.Request = []byte(`"` + strings.Repeat("x", kept) + `"`)
-			if err := r.keys.(recorder).Record(t.Context(), e); err != nil {
-				t.Fatal(err)
-			}
+			r.record(e)
 		}
 		begin, end := r.now.Unix()-3600, r.now.Unix()+10
 		r.refused(400, "cursor", "GET", fmt.Sprintf("/api/events?keyIds=k1&start=%d&end=%d", begin, end), "")
