@@ -182,7 +182,7 @@ func TestRequestTimeout(t *testing.T) {
 			k, start := r.newKey(), time.Now()
 			a := r.chat(k, hello, "x-request-timeout: "+test.ask)
 			r.refused(a, 504, "upstream_timeout")
-			if took := time.Since(start); took < test.limit || took > test.limit+500*time.Millisecond {
+			if took := time.Since(start); took < test.limit-5*time.Millisecond || took > test.limit+500*time.Millisecond {
 				t.Errorf("took %v", took)
 			}
 			// It may have been billed: not to be repeated, and charged at its worst case.
