@@ -61,5 +61,13 @@ func (u *Usage) CompletionTokens() int64 {
 	return u.Counts[Output] + u.Counts[OutputAudio] + u.Counts[OutputImage]
 }
 
+// Add adds what another model consumed for the same call.
+func (u *Usage) Add(o Usage) {
+	for c, n := range o.Counts {
+		u.Counts[c] += n
+	}
+	u.Reasoning += o.Reasoning
+}
+
 // IsZero reports whether nothing was consumed.
 func (u *Usage) IsZero() bool { return u.Counts == [NumClasses]int64{} }

@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"cmp"
+
 	"github.com/tidwall/gjson"
 
 	"tollgate/internal/gateway"
@@ -29,14 +31,36 @@ func (v anthropic) Usage(c *Call, m *Members) (gateway.Usage, bool) {
 	default:
 		u.Percent = regionPercent
 	}
+	var others gateway.Usage
 	r.get("iterations").ForEach(func(_, i gjson.Result) bool {
-		switch i.Get("type").String() {
-		case "compaction", "advisor_message": // these are in no total
+		switch other := otherModel(c, m, i) != ""; {
+		case other && !besideTotal(i):
+			report{end: i}.tokens(&others)
+		case !other && besideTotal(i):
 			report{end: i}.tokens(&u)
 		}
 		return true
 	})
+	for class, n := range others.Counts { // in the total, and told by Shares
+		u.Counts[class] = max(u.Counts[class]-n, 0)
+	}
+	u.Reasoning = min(u.Reasoning, u.Counts[gateway.Output])
 	return u, whole
+}
+
+// besideTotal reports whether an iteration is in no total.
+func besideTotal(i gjson.Result) bool {
+	kind := i.Get("type").String()
+	return kind == "compaction" || kind == "advisor_message"
+}
+
+// otherModel is the model of an iteration if that is not the one which answered.
+func otherModel(c *Call, m *Members, i gjson.Result) string {
+	model := i.Get("model").String()
+	if model == "" || SameModel(model, cmp.Or(m.Get("model").String(), m.Get("message.model").String(), c.Model)) {
+		return ""
+	}
+	return model
 }
 
 // report is a usage object, or the two of a stream.

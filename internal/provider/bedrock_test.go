@@ -416,6 +416,9 @@ func TestBedrockUsage(t *testing.T) {
 		known      bool
 		tier       string
 	}{
+		{"Nova, whose cache has other names", "/model/amazon.nova-pro-v1:0/invoke", nil, `{"usage":{"inputTokens":10,"outputTokens":20,"cacheReadInputTokenCount":500,"cacheWriteInputTokenCount":600}}`, classes(10, 500, 600, 0, 20), true, ""},
+		{"Nova, whose cache only the headers tell", "/model/amazon.nova-pro-v1:0/invoke", head(in, "10", out, "20", "X-Amzn-Bedrock-Cache-Read-Input-Token-Count", "500", "X-Amzn-Bedrock-Cache-Write-Input-Token-Count", "600"),
+			`{"usage":{"inputTokens":10,"outputTokens":20}}`, classes(10, 500, 600, 0, 20), true, ""},
 		{"converse", "/model/m/converse", nil, `{"usage":` + fakeai.ConverseUsage + `,"serviceTier":{"type":"flex"}}`, classes(10, 4, 1, 2, 20), true, "flex"},
 		{"converse stream", "/model/m/converse-stream", framed, string(converse), classes(10, 4, 1, 2, 20), true, "flex"},
 		{"claude", "/model/anthropic.c/invoke", nil, `{"usage":{"input_tokens":10,"output_tokens":20,"cache_read_input_tokens":4,"cache_creation_input_tokens":3}}`, classes(10, 4, 3, 0, 20), true, ""},

@@ -33,7 +33,7 @@ func (v bedrock) Usage(c *Call, m *Members) (gateway.Usage, bool) {
 	var other gateway.Usage
 	switch {
 	case usage.Get("inputTokens").Type == gjson.Number:
-		converseUsage(&other, usage)
+		converseUsage(&other, usage, metrics)
 		return other, true
 	case usage.Get("prompt_tokens").Type == gjson.Number && tokens(&other, c, usage):
 		return other, true
@@ -45,13 +45,25 @@ func (v bedrock) Usage(c *Call, m *Members) (gateway.Usage, bool) {
 	return u, false
 }
 
-// converseUsage reads the usage of a conversation.
-func converseUsage(u *gateway.Usage, usage gjson.Result) {
+// converseUsage reads the usage of a conversation, or of a model whose own form is the
+// same but for its cached tokens (Nova). The metrics say the same: what one of the two
+// leaves out the other counts.
+func converseUsage(u *gateway.Usage, usage, metrics gjson.Result) {
+	metricUsage(u, metrics)
 	n := &u.Counts
-	n[gateway.Input] = count(usage.Get("inputTokens"))
-	n[gateway.Output] = count(usage.Get("outputTokens"))
-	n[gateway.CacheRead] = count(usage.Get("cacheReadInputTokens"))
-	n[gateway.CacheWrite] = count(usage.Get("cacheWriteInputTokens"))
+	for _, f := range []struct {
+		class gateway.Class
+		names []string
+	}{
+		{gateway.Input, []string{"inputTokens"}},
+		{gateway.Output, []string{"outputTokens"}},
+		{gateway.CacheRead, []string{"cacheReadInputTokens", "cacheReadInputTokenCount"}},
+		{gateway.CacheWrite, []string{"cacheWriteInputTokens", "cacheWriteInputTokenCount"}},
+	} {
+		for _, name := range f.names {
+			n[f.class] = max(n[f.class], count(usage.Get(name)))
+		}
+	}
 	usage.Get("cacheDetails").ForEach(func(_, d gjson.Result) bool {
 		if d.Get("ttl").String() == "1h" {
 			long := min(count(d.Get("inputTokens")), n[gateway.CacheWrite])

@@ -120,6 +120,9 @@ func located(root gjson.Result, path string) (gjson.Result, error) {
 func (v custom) Usage(c *Call, m *Members) (gateway.Usage, bool) {
 	var u gateway.Usage
 	usage := m.Get("usage")
+	if m.Get("message.usage").IsObject() || given(usage.Get("cache_read_input_tokens")) || given(usage.Get("cache_creation_input_tokens")) {
+		return Anthropic.Usage(c, m)
+	}
 	return u, usage.IsObject() && tokens(&u, c, usage)
 }
 

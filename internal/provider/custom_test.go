@@ -120,11 +120,34 @@ func TestCustomUsage(t *testing.T) {
 		`{"usage":{"input_tokens":3,"output_tokens":4}}`:      {"input": 3, "output": 4},
 		`{"usage":{"credits":1}}`:                             nil,
 		`{"out":{}}`:                                          nil,
+		// As Anthropic reports it: the cache is beside the input.
+		`{"usage":{"input_tokens":3,"output_tokens":4,"cache_read_input_tokens":50,"cache_creation_input_tokens":60}}`: {"input": 3, "cache_read": 50, "cache_write": 60, "output": 4},
 	} {
 		_, m := pass(c, false, answer)
 		got := read(c, m)
 		if got.Known != (want != nil) || want != nil && !cmp.Equal(got.Usage, want) {
 			t.Errorf("%s: %+v", answer, got)
+		}
+	}
+}
+
+// Anthropic's streams tell the input at their beginning and the output at their end.
+func TestCustomStreamUsage(t *testing.T) {
+	const start = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":5000,\"cache_read_input_tokens\":7,\"output_tokens\":1}}}\n\n"
+	const end = "data: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":9000}}\n\n"
+	for _, tt := range []struct {
+		answer string
+		known  bool
+		out    int64
+	}{{start + end, true, 9000}, {start, false, 1}} {
+		c, err := custom(t, &acme.Routes[0], `{}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, m := pass(c, true, tt.answer)
+		want := map[string]int64{"input": 5000, "cache_read": 7, "output": tt.out}
+		if got := read(c, m); got.Known != tt.known || !cmp.Equal(got.Usage, want) {
+			t.Errorf("%q: %+v", tt.answer, got)
 		}
 	}
 }

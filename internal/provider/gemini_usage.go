@@ -78,7 +78,7 @@ func ofKind(details gjson.Result, kinds ...string) (n int64) {
 // finished reports whether a stream came to its end: the last event with candidates
 // says why it stopped, or the prompt was refused.
 func finished(m *Members) bool {
-	done := m.Get("promptFeedback").Get("blockReason").Exists()
+	done := m.Get("promptFeedback").Get("blockReason").Exists() || m.Get(finishSeen).Exists()
 	m.Get("candidates").ForEach(func(_, c gjson.Result) bool {
 		done = done || c.Get("finishReason").String() != ""
 		return true

@@ -29,6 +29,7 @@ type Members struct {
 	inKey  bool
 	lists  bool // an array at the top is a list of objects: the last one that has a member counts
 	list   bool // inside of it
+	large  bool // a wanted member was too large to be kept
 	taking int  // index of the member being kept, -1 for none
 	from   int  // depth at which it started
 	taken  []byte
@@ -42,6 +43,7 @@ func NewMembers(want ...string) *Members {
 // reset forgets everything but what to look for.
 func (m *Members) reset() {
 	clear(m.has)
+	m.large = false
 	m.depth, m.inText, m.escape, m.onKey, m.inKey, m.list, m.taking = 0, false, false, false, false, false, -1
 	m.watch = [2]bool{}
 }
@@ -226,7 +228,7 @@ func (m *Members) keep(p []byte) {
 		return
 	}
 	if len(m.taken)+len(p) > maxMember {
-		m.taking = -1 // too large to be what we look for
+		m.taking, m.large = -1, true // too large to be what we look for
 		return
 	}
 	m.taken = append(m.taken, p...)

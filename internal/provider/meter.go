@@ -35,9 +35,10 @@ type Meter struct {
 	whole  bool   // copied is all of it
 	failed bool   // the stream carried an error
 	done   bool   // the stream ended as its protocol says
+	finish finish // Google's
 	near   bool   // the answer is complete, and what comes yet is what it consumed
 
-	files, webs int64 // searches that the provider made for the answer
+	files, webs, codes int64 // calls of the provider's own tools that the answer shows
 }
 
 // maxHeld bounds what is held back of an event; longer ones pass as they come.
@@ -52,12 +53,13 @@ const maxCopied = 1 << 20
 const (
 	fileSearchCalls = "tollgate:file_searches"
 	webSearchCalls  = "tollgate:web_searches"
+	codeCalls       = "tollgate:code_calls"
 )
 
 // caught are the members that the vendors' Usage methods may ask for.
-var caught = []string{"usage", "model", "service_tier", "tool_usage", "duration", "error", "type",
+var caught = []string{"usage", "model", "service_tier", "tool_usage", "svg_usage", "duration", "error", "type",
 	"response.usage", "response.model", "response.service_tier", "response.tool_usage", "x_groq.usage",
-	"message.usage", "message.model", fileSearchCalls, webSearchCalls}
+	"message.usage", "message.model", fileSearchCalls, webSearchCalls, codeCalls, finishSeen}
 
 // NewMeter makes a meter for the answer to c. events says that the answer is a
 // stream of server-sent events.
@@ -80,7 +82,7 @@ func (m *Meter) Pass(p []byte) []byte {
 	}
 	m.copy(p)
 	if !m.events {
-		m.current.Write(p)
+		m.data(p)
 		return p
 	}
 	m.out = m.out[:0]
@@ -103,11 +105,12 @@ func (m *Meter) Pass(p []byte) []byte {
 
 // End takes note that the answer is over and returns what was still held back.
 func (m *Meter) End() []byte {
-	defer m.countSearches()
+	defer m.countCalls()
 	if m.frames != nil {
 		return m.frames.dec.Take()
 	}
 	if !m.events {
+		m.noteFinish()
 		m.all.merge(m.current)
 		m.current.reset()
 		return nil
@@ -126,8 +129,13 @@ func (m *Meter) copy(p []byte) {
 	m.copied = append(m.copied, p...)
 }
 
-// data receives the payload of the current event, in pieces.
-func (m *Meter) data(p []byte) { m.current.Write(p) }
+// data receives the payload of the current event, in pieces, or a plain answer.
+func (m *Meter) data(p []byte) {
+	m.current.Write(p)
+	if m.call.Endpoint.Dialect == gateway.GoogleDialect {
+		m.finish.write(p)
+	}
+}
 
 // endEvent closes the current event and reports whether it is to be taken out.
 func (m *Meter) endEvent() bool {
@@ -146,9 +154,11 @@ func (m *Meter) endEvent() bool {
 		m.files++
 	case kind == "response.web_search_call.completed":
 		m.webs++
+	case kind == "response.code_interpreter_call.completed":
+		m.codes++
 	}
 	m.done = m.done || m.lines.done || m.current.Get(invocationMetrics).Exists()
-	m.near = m.near || m.done || nearEnd(m.current)
+	m.near = m.noteFinish() || m.near || m.done || nearEnd(m.current)
 	if shrinks(m.all.Get("usage"), usage) {
 		m.current.drop("usage")
 	}
@@ -177,32 +187,35 @@ func nearEnd(e *Members) bool {
 	return false
 }
 
-// What a plain answer shows of searches: an item of its output for each. In the
+// What a plain answer shows of such calls: an item of its output for each. In the
 // text of an answer the quotes are escaped, so only items match.
 var (
 	fileSearchItem = regexp.MustCompile(`"type"\s*:\s*"file_search_call"`)
 	webSearchItem  = regexp.MustCompile(`"type"\s*:\s*"web_search_call"`)
+	codeItem       = regexp.MustCompile(`"type"\s*:\s*"code_interpreter_call"`)
 )
 
-// countSearches publishes how many searches there were, asked for or not: a stored
+// countCalls publishes how many searches and the like there were, asked for or not: a stored
 // prompt may have tools of its own. Where that cannot be seen,
 // in an answer too long to be kept, it is as many as there could be.
-func (m *Meter) countSearches() {
+func (m *Meter) countCalls() {
 	if m.call.Endpoint.Metering != Responses {
 		return
 	}
 	asked := &m.call.Bound.Extra.Counts
 	switch {
 	case m.events:
-	case m.whole && !bytes.Contains(m.copied, []byte("search_call")):
+	case m.whole && !bytes.Contains(m.copied, []byte(`_call"`)):
 	case m.whole:
 		m.files = int64(len(fileSearchItem.FindAllIndex(m.copied, -1)))
 		m.webs = int64(len(webSearchItem.FindAllIndex(m.copied, -1)))
+		m.codes = int64(len(codeItem.FindAllIndex(m.copied, -1)))
 	default:
 		m.files, m.webs = asked[gateway.FileSearches], asked[gateway.WebSearches]
 	}
 	m.all.put(fileSearchCalls, strconv.FormatInt(m.files, 10))
 	m.all.put(webSearchCalls, strconv.FormatInt(m.webs, 10))
+	m.all.put(codeCalls, strconv.FormatInt(m.codes, 10))
 }
 
 // shrinks reports whether a usage is less than an earlier one of its stream: some

@@ -253,7 +253,7 @@ func TestMidEvent(t *testing.T) {
 }
 
 func TestMeterCopies(t *testing.T) {
-	m := provider.NewMeter(&provider.Call{}, false)
+	m := provider.NewMeter(&provider.Call{Endpoint: endpoint(t, chat)}, false)
 	piece := bytes.Repeat([]byte("x"), 300<<10)
 	for range 3 {
 		m.Pass(piece)

@@ -21,6 +21,9 @@ func (v compatible) Usage(c *Call, m *Members) (gateway.Usage, bool) {
 	case usage.IsObject():
 		known = tokens(&u, c, usage)
 		v.correct(&u, c, usage)
+		if audio, ok := millis(usage.Get("prompt_audio_seconds")); ok { // Mistral's, beside the tokens
+			u.Counts[gateway.AudioMillis] = audio
+		}
 	case c.Endpoint.Metering == Transcription && m.Get("duration").Exists():
 		u.Counts[gateway.AudioMillis], known = millis(m.Get("duration"))
 	case c.Bound.Exact, c.Endpoint.Metering == Image:
@@ -75,12 +78,8 @@ func (d *dialect) apart(model string) bool {
 // or shows them, as it shows file searches, in its output; chat completions do
 // not, there the one that was asked for counts.
 func searches(u *gateway.Usage, c *Call, m *Members) {
-	report := m.Get("tool_usage")
-	if !report.IsObject() {
-		report = m.Get("response.tool_usage")
-	}
 	n := &u.Counts
-	switch web := report.Get("web_search.num_requests"); {
+	switch web := toolUsage(m).Get("web_search.num_requests"); {
 	case web.Type == gjson.Number:
 		n[gateway.WebSearches] = count(web)
 	case c.Endpoint.Metering == Chat:
@@ -109,10 +108,15 @@ func tokens(u *gateway.Usage, c *Call, usage gjson.Result) bool {
 	n[gateway.CacheWrite] = max(count(details.Get("cache_write_tokens"))-long, 0)
 	n[gateway.InputAudio] = count(details.Get("audio_tokens"))
 	n[gateway.InputImage] = count(details.Get("image_tokens"))
-	// What is cached may be audio or pictures too; then the classes overlap and
-	// the dearer one keeps its count.
+	// What is cached may be audio or pictures too; then the classes overlap and the
+	// dearer one keeps its count. Only models that draw charge more for pictures than
+	// for text.
+	order := []gateway.Class{gateway.InputAudio, gateway.CacheWriteLong, gateway.CacheWrite, gateway.CacheRead, gateway.InputImage}
+	if c.Endpoint.Metering == Image {
+		order = []gateway.Class{gateway.InputAudio, gateway.InputImage, gateway.CacheWriteLong, gateway.CacheWrite, gateway.CacheRead}
+	}
 	rest := in
-	for _, class := range []gateway.Class{gateway.InputAudio, gateway.InputImage, gateway.CacheWriteLong, gateway.CacheWrite, gateway.CacheRead} {
+	for _, class := range order {
 		n[class] = min(n[class], rest)
 		rest -= n[class]
 	}

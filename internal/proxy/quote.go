@@ -96,10 +96,16 @@ func (x *exchange) lookup(table *price.Table) (*price.Model, string) {
 // pricesOf finds a model's prices and their version: the setting's own before the
 // table's. A costMap counts under the name that the call used, then under the model's.
 func (x *exchange) pricesOf(table *price.Table, model string) (*price.Model, string) {
+	return x.pricesUnder(table, model, x.call.Model, model)
+}
+
+// pricesUnder finds a model's prices, of which the costMap may have some under one of
+// the names.
+func (x *exchange) pricesUnder(table *price.Table, model string, names ...string) (*price.Model, string) {
 	m, ok := x.inTable(table, model)
 	version := table.Version()
 	embeddings := x.endpoint.Metering == provider.Embeddings
-	for _, name := range []string{x.call.Model, model} {
+	for _, name := range names {
 		if own, priced := m.WithCostMap(x.setting.CostMap, name, embeddings); priced {
 			m, ok, version = own, true, version+"+costMap"
 			break

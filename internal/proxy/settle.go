@@ -13,7 +13,6 @@ import (
 
 	"tollgate/internal/gateway"
 	"tollgate/internal/limit"
-	"tollgate/internal/price"
 	"tollgate/internal/provider"
 	"tollgate/internal/tokenize"
 )
@@ -289,9 +288,12 @@ func (x *exchange) charge(e *gateway.Event) bool {
 		x.reserved(e, usage)
 		return true
 	}
+	x.price(e, usage)
+	if e.Basis != gateway.BasisEstimated {
+		x.priceShares(e, &usage)
+	}
 	e.SetUsage(usage)
 	e.Tokens = usage.PromptTokens() + usage.CompletionTokens()
-	x.price(e, usage)
 	return !usage.IsZero()
 }
 
@@ -324,63 +326,6 @@ func (x *exchange) reported(e *gateway.Event) (gateway.Usage, bool) {
 		e.Served = short(m)
 	}
 	return x.endpoint.Vendor.Usage(x.call, x.meter.Members())
-}
-
-// price charges the usage at the prices of the call and of the tier that served it.
-func (x *exchange) price(e *gateway.Event, usage gateway.Usage) {
-	model := x.billed(e)
-	switch {
-	case model == nil && usage.Charge > 0:
-		e.Cost, e.Price = usage.Charge, chargedByProvider
-		return
-	case model == nil:
-		e.Basis = gateway.BasisUnpriced
-		return
-	}
-	var unpriced []gateway.Class
-	model = model.At(max(usage.Percent, hostPercent(&x.setting.Setting)))
-	tier := x.tier(e, model)
-	e.Cost, unpriced = model.Cost(usage, tier)
-	e.Parts = model.Parts(usage, tier)
-	for _, c := range unpriced {
-		e.Unpriced = append(e.Unpriced, c.String())
-	}
-	if !model.KnowsTier(tier) {
-		e.Unpriced = append(e.Unpriced, "tier:"+short(tier))
-	}
-}
-
-// tier is the service tier to charge: the one that served the call, as the end of its
-// answer says. Without that it is the one that was asked for, but nothing cheaper than
-// standard: what callers ask for is no discount. Nor is a batch, which no call is.
-func (x *exchange) tier(e *gateway.Event, model *price.Model) string {
-	if e.Tier != "" && e.Tier != "batch" && e.Basis == gateway.BasisReported {
-		return e.Tier
-	}
-	if asked := model.AtLeast(x.call.Bound.Tier); asked != "" {
-		return asked
-	}
-	return model.AtLeast(e.Tier)
-}
-
-// chargedByProvider stands in an event for the version of the prices where the
-// amount is the one that the provider named, for want of a price.
-const chargedByProvider = "provider"
-
-// billed finds the prices of the model that is billed: the one that was asked for,
-// but where that is a name of the caller's own and nobody has said what it stands
-// for, the one that answered.
-func (x *exchange) billed(e *gateway.Event) *price.Model {
-	if !x.unmapped() || e.Served == "" {
-		return x.quote.model
-	}
-	model, version := x.pricesOf(x.quote.table, e.Served)
-	if model == nil {
-		return x.quote.model
-	}
-	x.server.served.add(x.deployment(), e.Served)
-	e.Price = version
-	return model
 }
 
 // counted estimates the usage from the texts of the call and of what was answered
