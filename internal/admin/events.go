@@ -39,8 +39,9 @@ type eventAnswer struct {
 	CorrelationID    string   `json:"correlationId"` // the request id
 	Metadata         []byte   `json:"metadata"`
 
-	Usage         map[string]int64 `json:"usage,omitempty"` // by class
-	Basis         string           `json:"basis,omitempty"` // where the usage comes from
+	Usage         map[string]int64 `json:"usage,omitempty"`      // by class
+	LaterUsage    map[string]int64 `json:"laterUsage,omitempty"` // of a call before this, by class
+	Basis         string           `json:"basis,omitempty"`      // where the usage comes from
 	PriceVersion  string           `json:"priceVersion,omitempty"`
 	ServedModel   string           `json:"servedModel,omitempty"`
 	FirstByteInMs int64            `json:"firstByteInMs,omitempty"`
@@ -71,7 +72,7 @@ func showEvent(e *gateway.Event) eventAnswer {
 		UserID: e.UserID, Action: e.Action, PolicyID: e.PolicyID, RouteID: e.RouteID,
 		CorrelationID: e.ID, Metadata: orEmptyObject(e.Metadata),
 
-		Usage: e.Usage, Basis: string(e.Basis), PriceVersion: e.Price,
+		Usage: e.Usage, LaterUsage: e.Later, Basis: string(e.Basis), PriceVersion: e.Price,
 		ServedModel: e.Served, FirstByteInMs: e.FirstMS,
 		Refused: e.Refused, Truncated: e.Truncated, Expired: e.Expired,
 

@@ -51,13 +51,17 @@ type Event struct {
 
 	Usage     map[string]int64 `json:"usage,omitempty"` // by Class name, zero classes left out
 	Reasoning int64            `json:"reasoning,omitempty"`
-	Tokens    int64            `json:"tokens,omitempty"` // charged to token limits
-	Cost      NanoUSD          `json:"cost,omitempty"`   // charged
+	// Later is the usage, by Class name, of work that an earlier call started and of
+	// which this one asked: a finished run, batch or background response. It is
+	// charged to nobody and in no sum, for the same is told as often as one asks.
+	Later  map[string]int64 `json:"later,omitempty"`
+	Tokens int64            `json:"tokens,omitempty"` // charged to token limits
+	Cost   NanoUSD          `json:"cost,omitempty"`   // charged
 	// Parts of Cost by class name, PerRequest for a fee of the call; they add
 	// up to it. Only where Cost was computed from Usage.
 	Parts    map[string]NanoUSD `json:"parts,omitempty"`
 	Basis    Basis              `json:"basis,omitempty"`
-	Unpriced []string           `json:"unpriced,omitempty"` // classes that had no price
+	Unpriced []string           `json:"unpriced,omitempty"` // classes, and whatever else, that had no price
 	Price    string             `json:"price,omitempty"`    // version of the price table, with "+costMap"
 
 	Refused   string `json:"refused,omitempty"`   // code of the refusal, or of the failure
@@ -82,17 +86,11 @@ const OtherModel = "(other)"
 
 // SetUsage stores u by class name.
 func (e *Event) SetUsage(u Usage) {
-	e.Usage = nil
-	for c, n := range u.Counts {
-		if n != 0 {
-			if e.Usage == nil {
-				e.Usage = make(map[string]int64, 4)
-			}
-			e.Usage[ClassNames[c]] = n
-		}
-	}
-	e.Reasoning = u.Reasoning
+	e.Usage, e.Reasoning = u.byName(), u.Reasoning
 }
+
+// SetLater stores u as the usage of an earlier call.
+func (e *Event) SetLater(u Usage) { e.Later = u.byName() }
 
 // GetUsage is the inverse of SetUsage.
 func (e *Event) GetUsage() Usage {

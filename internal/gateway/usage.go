@@ -69,5 +69,19 @@ func (u *Usage) Add(o Usage) {
 	u.Reasoning += o.Reasoning
 }
 
+// byName is the usage by class name, zero classes left out; nil for none.
+func (u *Usage) byName() map[string]int64 {
+	var m map[string]int64
+	for c, n := range u.Counts {
+		if n != 0 {
+			if m == nil {
+				m = make(map[string]int64, 4)
+			}
+			m[ClassNames[c]] = n
+		}
+	}
+	return m
+}
+
 // IsZero reports whether nothing was consumed.
 func (u *Usage) IsZero() bool { return u.Counts == [NumClasses]int64{} }

@@ -93,7 +93,8 @@ func bound(c *Call, m map[string]gjson.Result, d *dialect) {
 	case Responses:
 		b.responses(m, d.toolCaps)
 	case Run:
-		b.Opaque = true // the thread is not in the body
+		b.Opaque = true         // the thread is not in the body
+		c.Alias = c.Model == "" // the assistant's model is not either, but in the answer
 		b.Output, b.CapMember = amount(m["max_completion_tokens"]), "max_completion_tokens"
 	case Image:
 		b.image(m["size"].String(), m["quality"].String(), amount(m["partial_images"]))

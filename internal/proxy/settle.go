@@ -270,7 +270,11 @@ func (x *exchange) chargeSafely(e *gateway.Event) (charged bool) {
 // anything. Unknown is not zero: if the provider did not say, tokens are counted,
 // and if they cannot be, what was reserved stands.
 func (x *exchange) charge(e *gateway.Event) bool {
-	if x.claim == nil || !x.sent || x.endpoint.Metering == provider.Free {
+	if x.claim == nil || !x.sent {
+		return false
+	}
+	if x.endpoint.Metering == provider.Free {
+		x.noteLater(e)
 		return false
 	}
 	if x.response != nil && (x.response.StatusCode < 200 || x.response.StatusCode >= 300) {
@@ -297,12 +301,27 @@ func (x *exchange) charge(e *gateway.Event) bool {
 	return !usage.IsZero()
 }
 
+// noteLater notes the usage of work that an earlier call started. Who asks about it is
+// not charged: that call was, with what it reserved, and the answer is the same however
+// often one asks.
+func (x *exchange) noteLater(e *gateway.Event) {
+	if x.meter == nil || x.r.Method != http.MethodGet || x.status != http.StatusOK {
+		return
+	}
+	if usage, known := x.endpoint.Vendor.Usage(x.call, x.meter.Members()); known {
+		e.SetLater(usage)
+	}
+}
+
 // reserved lets stand what was reserved. Where the provider had told the input by
 // then, in told, that and the output cap are the worst case, which may be far less;
 // but not where tools of the provider's may have taken the input in once more.
 func (x *exchange) reserved(e *gateway.Event, told gateway.Usage) {
 	e.Basis, e.Tokens, e.Cost = gateway.BasisReserved, x.claim.Tokens, x.claim.Cost
 	b := &x.call.Bound
+	if x.quote.model == nil { // nothing was; that is not the same as free
+		e.Unpriced = append(e.Unpriced, "model:"+e.Model)
+	}
 	if told.PromptTokens() == 0 || b.MediaOut || b.Later || x.quote.model == nil {
 		return
 	}
