@@ -72,7 +72,7 @@ func (x *exchange) newQuote() (*quote, error) {
 	if q.dearest == nil || len(q.dearest.Unpriced(q.bound)) > 0 || !q.dearest.KnowsTier(q.bound.Tier) {
 		switch {
 		case !x.deniesUnknown():
-		case x.call.Model == "":
+		case x.call.Model == "" && x.endpoint.Metering != provider.Run: // a run has its assistant's
 			return nil, errNoModel
 		default:
 			return nil, errNoPrice

@@ -13,6 +13,7 @@ import (
 
 	"tollgate/internal/gateway"
 	"tollgate/internal/limit"
+	"tollgate/internal/price"
 	"tollgate/internal/provider"
 	"tollgate/internal/tokenize"
 )
@@ -284,13 +285,20 @@ func (x *exchange) charge(e *gateway.Event) bool {
 		e.Price = x.quote.version
 	}
 	usage, known := x.reported(e)
-	if known {
-		e.Basis = gateway.BasisReported
-	} else if usage, known = x.counted(usage); known {
-		e.Basis = gateway.BasisEstimated
-	} else {
-		x.reserved(e, usage)
+	switch {
+	case known && x.incredible(&usage):
+		x.server.Log.Logger.Warn("usage not believed: what was reserved is charged", "requestId", x.id,
+			"keyId", e.KeyID, "promptTokens", usage.PromptTokens(), "completionTokens", usage.CompletionTokens())
+		x.reserved(e, gateway.Usage{})
 		return true
+	case known:
+		e.Basis = gateway.BasisReported
+	default:
+		if usage, known = x.counted(usage); !known {
+			x.reserved(e, usage)
+			return true
+		}
+		e.Basis = gateway.BasisEstimated
 	}
 	x.price(e, usage)
 	if e.Basis != gateway.BasisEstimated {
@@ -299,6 +307,14 @@ func (x *exchange) charge(e *gateway.Event) bool {
 	e.SetUsage(usage)
 	e.Tokens = usage.PromptTokens() + usage.CompletionTokens()
 	return !usage.IsZero()
+}
+
+// incredible reports whether usage is no honest overrun: twenty times what the call
+// could consume, and more than ten million tokens, five times the largest context. A
+// broken server must not use up a budget for good with one answer.
+func (x *exchange) incredible(u *gateway.Usage) bool {
+	n := u.PromptTokens() + u.CompletionTokens()
+	return n > 10_000_000 && n/20 > x.quote.size() || u.Charge > nonsense
 }
 
 // noteLater notes the usage of work that an earlier call started. Who asks about it is

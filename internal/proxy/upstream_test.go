@@ -47,6 +47,8 @@ func TestBadUpstream(t *testing.T) {
 		{"sends garbage", answers(200, "application/json", "\x00\xff}{"), 200, "", reserved, gateway.BasisReserved},
 		{"sends nested garbage", answers(200, "application/json", `{"usage":`+strings.Repeat("[", 200_000)), 200, "", reserved, gateway.BasisReserved},
 		{"sends usage of a wrong type", answers(200, "application/json", `{"usage":"lots","choices":[]}`), 200, "", 0, gateway.BasisEstimated},
+		{"sends usage beyond belief", answers(200, "application/json", `{"usage":{"prompt_tokens":1e15,"completion_tokens":1e18},"choices":[]}`), 200, "", reserved, gateway.BasisReserved},
+		{"sends more than was asked for", answers(200, "application/json", `{"usage":{"prompt_tokens":8,"completion_tokens":16000},"choices":[]}`), 200, "", 800_000_000, gateway.BasisReported},
 		{"sends an early hint", func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
 			w.WriteHeader(http.StatusEarlyHints)
 			return false

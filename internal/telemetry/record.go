@@ -3,6 +3,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -78,9 +79,10 @@ func (l *Log) Call(ctx context.Context, e *gateway.Event, cause error) {
 // a provider and one of its models, never keys or tags. A model that has no price
 // is a name the caller made up, and counts as "other".
 func (l *Log) metrics(e *gateway.Event) []slog.Attr {
-	model := e.Model
-	if e.Price == "" || model == "" { // a dimension must not be empty
-		model = "other"
+	model := cmp.Or(e.CountAs, e.Model)
+	failed := e.Status >= 400 // then CountAs says whether the model is known
+	if model == gateway.OtherModel || model == "" || e.Price == "" && !failed {
+		model = "other" // a dimension must not be empty
 	}
 	values := []metric{
 		{"Calls", "Count", slog.IntValue(1)},

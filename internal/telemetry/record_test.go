@@ -109,7 +109,9 @@ func TestMetrics(t *testing.T) {
 	expired.Model = ""
 	silent.FirstMS, silent.Status, silent.Refused = 0, 429, "rate_limit_exceeded"
 	failed := event()
-	failed.Status, failed.Refused = 502, "bad_gateway"
+	failed.Status, failed.Refused, failed.Price = 502, "bad_gateway", ""
+	invented := failed
+	invented.Model, invented.CountAs = "made-up-by-the-caller", gateway.OtherModel
 	for _, tt := range []struct {
 		name  string
 		event gateway.Event
@@ -119,6 +121,7 @@ func TestMetrics(t *testing.T) {
 		{"model without a price", made, map[string]any{"Provider": "openai", "Model": "other", "Calls": 1.0, "Refused": 0.0, "Failed": 0.0, "Latency": 1500.0, "FirstByte": 300.0, "CostUSD": 0.0011}},
 		{"price without a model", expired, map[string]any{"Provider": "openai", "Model": "other", "Calls": 1.0, "Refused": 0.0, "Failed": 0.0, "Latency": 1500.0, "FirstByte": 300.0, "CostUSD": 0.0011}},
 		{"refused before any byte", silent, map[string]any{"Provider": "openai", "Model": "gpt-6", "Calls": 1.0, "Refused": 1.0, "Failed": 0.0, "Latency": 1500.0, "CostUSD": 0.0011}},
+		{"failed, of a name that nobody knows", invented, map[string]any{"Provider": "openai", "Model": "other", "Calls": 1.0, "Refused": 0.0, "Failed": 1.0, "Latency": 1500.0, "FirstByte": 300.0, "CostUSD": 0.0011}},
 		{"failed", failed, map[string]any{"Provider": "openai", "Model": "gpt-6", "Calls": 1.0, "Refused": 0.0, "Failed": 1.0, "Latency": 1500.0, "FirstByte": 300.0, "CostUSD": 0.0011}},
 	} {
 		members, raw := line(t, "Tollgate/Test", slog.LevelInfo, tt.event, nil)
