@@ -52,7 +52,7 @@ func (r *run) readCuts(spans []span) error {
 		if h.whole(r) {
 			for i := range h.events {
 				if e := &h.events[i]; h.has(e.end) {
-					r.count(e.end, e.group, "", &e.sums)
+					r.tally("", e.end, e.group, &e.sums)
 				}
 			}
 			continue
@@ -69,6 +69,9 @@ func (r *run) cutHours(spans []span) []*cutHour {
 		for from := s.from; from < s.to; {
 			start := Hour.Floor(from)
 			to := min(s.to, start+Hour.Seconds(), r.q.stepOf(from)+r.q.Step)
+			if from < r.q.From {
+				to = min(to, r.q.From) // what is taken away from the rest of a day
+			}
 			if n := len(hours); n == 0 || hours[n-1].start != start {
 				hours = append(hours, &cutHour{start: start})
 			}
@@ -183,7 +186,7 @@ func (r *run) estimate(h *cutHour) {
 		for _, p := range h.pieces {
 			part := h.cells[i].sums.share(p.from-h.start, p.to-h.start, length)
 			if !part.IsZero() {
-				r.count(p.from, h.cells[i].group, "", &part)
+				r.tally("", p.from, h.cells[i].group, &part)
 			}
 		}
 	}

@@ -116,7 +116,7 @@ func (r *Reader) Report(ctx context.Context, q Request) (*Report, error) {
 		var err error
 		switch {
 		case s.unit != "":
-			err = run.readSums(s, func(start int64, g Group, s *Sums) { run.count(start, g, "", s) })
+			err = run.readSums(s, func(start int64, g Group, sums *Sums) { run.tally(s.unit, start, g, sums) })
 		case run.byCustom():
 			err = run.readEvents(s)
 		default:
@@ -137,7 +137,7 @@ func (r *Reader) Report(ctx context.Context, q Request) (*Report, error) {
 
 func (r *Reader) newRun(ctx context.Context, q Request) *run {
 	run := &run{
-		Reader: r, ctx: ctx, q: q, report: new(Report), points: make(map[pointKey]*Sums),
+		Reader: r, ctx: ctx, q: q, report: new(Report), points: make(map[pointKey]*Sums), rest: make(map[int64]int64),
 		maxEvents: cmp.Or(r.MaxEvents, 50_000), maxCells: cmp.Or(r.MaxCells, 200_000), maxScan: cmp.Or(r.MaxScan, 10_000),
 	}
 	return run
@@ -153,6 +153,10 @@ type run struct {
 	maxEvents, maxCells int
 	maxScan             int
 	cells               atomic.Int64 // sums that were read
+
+	// rest has for days that are read whole, by their beginning, a second in the
+	// step that gets what the other parts of the day leave.
+	rest map[int64]int64
 }
 
 // pointKey names a point. custom is beside the group, because no sum has it.
@@ -168,8 +172,8 @@ type span struct {
 	from, to int64
 }
 
-// spans divides the time of the request. Each step is cut into whole days, whole
-// hours and the rest, and what is read in the same way is joined again.
+// spans divides the time of the request into whole days, whole hours and the rest.
+// What is read in the same way is joined again.
 func (r *run) spans() []span {
 	q := &r.q
 	if q.To <= q.From {
@@ -191,12 +195,43 @@ func (r *run) spans() []span {
 			list = append(list, span{u, from, to})
 		}
 	}
-	for from := q.From; from < q.To; {
-		to := min(q.stepOf(from)+q.Step, q.To)
-		cut(from, to, Units[:], add)
-		from = to
+	for day := Day.Floor(q.From); day < q.To; day += Day.Seconds() {
+		r.cutDay(day, add)
 	}
 	return list
+}
+
+// cutDay gives add the parts of a day that is not in one step. Where one step has most
+// of it, its part is the day without the others, which are fewer hours.
+func (r *run) cutDay(day int64, add func(u Unit, from, to int64)) {
+	q, end := &r.q, day+Day.Seconds()
+	var parts []span
+	most := -1
+	for from := day; from < end; {
+		to, wanted := end, from >= q.From && from < q.To
+		switch {
+		case wanted:
+			to = min(q.stepOf(from)+q.Step, q.To, end)
+		case from < q.From:
+			to = min(q.From, end)
+		}
+		if wanted && to-from > Day.Seconds()/2 {
+			most = len(parts)
+		}
+		parts = append(parts, span{"", from, to})
+		from = to
+	}
+	if most < 0 || time.Unix(end, 0).Add(foldDelay).After(r.Now()) {
+		most = -1 // sums and events of a day that is hardly over may differ
+	} else {
+		add(Day, day, end)
+		r.rest[day] = parts[most].from
+	}
+	for i, p := range parts {
+		if i != most && (most >= 0 || p.from >= q.From && p.from < q.To) {
+			cut(p.from, p.to, Units[1:], add)
+		}
+	}
 }
 
 // cut gives add the parts of a time, in order: the longest unit in the middle.
@@ -223,12 +258,31 @@ func cut(from, to int64, units []Unit, add func(u Unit, from, to int64)) {
 // for most of those occur once.
 func (r *run) byCustom() bool { return len(r.q.CustomIDs) > 0 || slices.Contains(r.q.By, ByCustom) }
 
-// count adds sums of a group to the points that they belong to.
-func (r *run) count(start int64, g Group, custom string, s *Sums) {
+// tally counts sums that begin at a second: where they lie if the report wants them,
+// and away from the rest of a day that is read whole.
+func (r *run) tally(u Unit, start int64, g Group, s *Sums) {
+	rest, whole := r.rest[Day.Floor(start)]
+	if u == Day {
+		if whole {
+			start = rest
+		}
+		r.count(start, g, "", s, 1)
+		return
+	}
+	if start >= r.q.From && start < r.q.To {
+		r.count(start, g, "", s, 1)
+	}
+	if whole {
+		r.count(rest, g, "", s, -1)
+	}
+}
+
+// count adds sums of a group to the points that they belong to, sign times.
+func (r *run) count(start int64, g Group, custom string, s *Sums, sign int64) {
 	if !r.selects(&g) {
 		return
 	}
-	r.report.Total.Add(s)
+	r.report.Total.add(s, sign)
 	p := pointKey{start: r.q.stepOf(start), group: r.project(g)}
 	if slices.Contains(r.q.By, ByCustom) {
 		p.custom = custom
@@ -244,7 +298,7 @@ func (r *run) count(start int64, g Group, custom string, s *Sums) {
 		if r.points[p] == nil {
 			r.points[p] = new(Sums)
 		}
-		r.points[p].Add(s)
+		r.points[p].add(s, sign)
 	}
 }
 
@@ -296,6 +350,9 @@ func hasAll(wanted []string, list func() []string) bool {
 func (r *run) finish() *Report {
 	r.report.Cells = int(r.cells.Load())
 	for k, s := range r.points {
+		if s.IsZero() {
+			continue // all of a group was in other parts of its day
+		}
 		r.report.Points = append(r.report.Points, Point{k.start, k.group, k.custom, *s})
 	}
 	slices.SortFunc(r.report.Points, comparePoints)

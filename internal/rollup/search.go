@@ -154,8 +154,7 @@ type searching struct {
 	size    int // bytes of found
 	skipped int
 	count   int
-	more    bool      // what was found is not all
-	last    *position // of the last event that was looked at; nil for none
+	more    bool // what was found is not all
 }
 
 // find looks through the events and cuts the page out.

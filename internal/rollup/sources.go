@@ -126,7 +126,7 @@ func (r *run) eachUnit(from, to int64, f func(span) error) (err error) {
 func (r *run) readEvents(s span) error {
 	return r.eachEvent(s, r.maxEvents, func(e *gateway.Event) {
 		of := Of(e)
-		r.count(Ended(e).Unix(), GroupOf(e), e.CustomID, &of)
+		r.count(Ended(e).Unix(), GroupOf(e), e.CustomID, &of, 1)
 	})
 }
 

@@ -24,10 +24,11 @@ func testMonth(s *sumSuite) {
 		}{
 			{"by day", rollup.Request{From: begin, To: begin + 30*86400, Step: 86400}, 180},
 			{"by model", rollup.Request{From: begin, To: begin + 30*86400, By: []rollup.By{rollup.ByModel}}, 180},
-			{"from an odd hour to another, by model", rollup.Request{From: begin + 5*3600, To: begin + 30*86400 - 7*3600, By: []rollup.By{rollup.ByModel}}, 28*6 + 19*6 + 17*6},
-			{"from any second to another, by model", rollup.Request{From: begin + 1234, To: begin + 30*86400 - 4321, By: []rollup.By{rollup.ByModel}}, 28*6 + 24*6 + 24*6},
-			// A day that begins at an odd second has no sums of its own.
-			{"from any second to another, by day", rollup.Request{From: begin - 86400 + 1234, To: begin + 30*86400 + 1234, Step: 86400}, 30*24*6 + 6},
+			{"from an odd hour to another, by model", rollup.Request{From: begin + 5*3600, To: begin + 30*86400 - 7*3600, By: []rollup.By{rollup.ByModel}}, 30*6 + 5*6 + 7*6},
+			{"from any second to another, by model", rollup.Request{From: begin + 1234, To: begin + 30*86400 - 4321, By: []rollup.By{rollup.ByModel}}, 30*6 + 6 + 2*6},
+			{"from any second to another, by day", rollup.Request{From: begin - 86400 + 1234, To: begin + 30*86400 + 1234, Step: 86400}, 30*6 + 30*6},
+			// Of days that begin at noon, each needs half the hours.
+			{"from noon to noon, by day", rollup.Request{From: begin - 43210, To: begin + 30*86400 + 43190, Step: 86400}, 30*6 + 30*12*6},
 			{"by the quarter of an hour", rollup.Request{From: begin, To: begin + 30*86400, Step: 900}, 30 * 24 * 6},
 		} {
 			tt.q.KeyIDs = []string{key}

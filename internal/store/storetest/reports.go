@@ -70,6 +70,7 @@ func testReports(s *sumSuite) {
 		{hour, hour + 30*3600, 3600}, {rollup.Day.Floor(begin), rollup.Day.Floor(begin) + 3*86400, 86400},
 		{begin + 77, begin + 29*3600 + 11, 0}, {begin, begin + 20*3600, 5000}, {begin - 900, begin + 5*3600, 600},
 		{begin, begin + 400*3600, 7 * 86400}, // behind now
+		{begin - 86400 + 4321, begin + 2*86400, 86400}, {begin - 40_000, begin + 44*3600 + 5, 86400}, {begin + 3601, begin + 39*3600, 70_000},
 	}
 	divisions := [][]rollup.By{
 		nil, {rollup.ByKey}, {rollup.ByModel}, {rollup.ByUser}, {rollup.ByCustom}, {rollup.ByTag},
