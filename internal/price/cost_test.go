@@ -98,6 +98,8 @@ func TestCostOfOthers(t *testing.T) {
 		nano                  gateway.NanoUSD
 	}{
 		{"long cache write", "anthropic", "claude-opus-5-5", use(cacheLong, 1000), "", 8_000_000},
+		{"long cache write on Bedrock", "bedrock", "us.anthropic.claude-haiku-4-5-20251001-v1:0", use(cacheLong, 1000), "", 2_200_000},
+		{"long cache write of a long request on Bedrock", "bedrock", "us.anthropic.claude-haiku-5-5", use(cacheLong, 100_001), "", 110_001_100},
 		{"fast", "anthropic", "claude-opus-5-5", use(in, 1000), "fast", 8_000_000},
 		{"a priority commitment", "anthropic", "claude-opus-5-5", use(in, 1000), "priority", 4_000_000},
 		{"five times above 100,000", "anthropic", "claude-haiku-5-5", use(in, 100_001), "", 50_000_500},

@@ -445,8 +445,7 @@ func TestBedrockPrices(t *testing.T) {
 		"eu.anthropic.claude-opus-5-5":   whole,
 		"apac.anthropic.claude-opus-5-5": whole,
 		"arn%3Aaws%3Abedrock%3Aeu-west-1%3A123456789012%3Ainference-profile%2Feu.anthropic.claude-opus-5-5": whole,
-		// The table has no price of its own for the longer time under this name.
-		"anthropic.claude-opus-5-5":        (whole - 2*(8800-5500)) * 10 / 11,
+		"anthropic.claude-opus-5-5":        whole * 10 / 11,
 		"global.anthropic.claude-opus-5-5": whole * 10 / 11,
 		"amazon.nova-micro-v1:0":           10*35 + 4*35/4 + 3*35 + 20*140,
 		"us.amazon.nova-micro-v1:0":        10*35 + 4*35/4 + 3*35 + 20*140,

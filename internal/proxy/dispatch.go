@@ -85,7 +85,7 @@ func (x *exchange) dispatch(ctx context.Context) error {
 	caller := ctx
 	ctx, x.cancel = context.WithTimeout(context.WithoutCancel(ctx), x.left())
 	if x.call.Stream {
-		context.AfterFunc(caller, x.leave)
+		x.stay = context.AfterFunc(caller, x.leave)
 	}
 	req, err := x.upstreamRequest(ctx)
 	if err != nil {

@@ -58,8 +58,9 @@ type exchange struct {
 	meter     *provider.Meter
 	near      atomic.Bool // the stream's answer is complete, but for what it consumed
 	leaving   sync.Once
-	sent      bool // the request may have reached the provider
-	begun     bool // the caller's answer has begun
+	stay      func() bool // ends the watch for a caller that leaves a stream
+	sent      bool        // the request may have reached the provider
+	begun     bool        // the caller's answer has begun
 	first     time.Time
 	last      time.Time
 	status    int  // sent to the caller

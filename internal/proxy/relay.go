@@ -21,6 +21,9 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }
 func (x *exchange) relay(ctx context.Context) error {
 	res := x.response
 	defer res.Body.Close()
+	if x.stay != nil {
+		defer x.stay()
+	}
 	x.meter = provider.MeterFor(x.call, res.Header)
 
 	if x.call.Stream || mediaType(res.Header) != "application/json" {

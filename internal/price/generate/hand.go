@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"tollgate/internal/price"
@@ -60,6 +61,22 @@ func readHand(file string) (*handFile, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return hand, nil
+}
+
+// claudeOnBedrock gives Claude's rows on Bedrock the price of cache writes of an hour,
+// which lists have for few of them: as at Anthropic it is twice that of input.
+func (b *builder) claudeOnBedrock() {
+	for k, r := range b.rows {
+		if k.provider != "bedrock" || !strings.Contains(k.name, "claude") || r.CacheWrite == "" || r.CacheWriteLong != "" {
+			continue
+		}
+		r.CacheWriteLong = product(r.Input, 2)
+		r.ContextTiers = slices.Clone(r.ContextTiers)
+		for i := range r.ContextTiers {
+			r.ContextTiers[i].CacheWriteLong = product(r.ContextTiers[i].Input, 2)
+		}
+		r.Source += "; long write is 2x input"
+	}
 }
 
 // addRow lays a row over what the lists have under each of its names.

@@ -87,6 +87,9 @@ func run(args []string, out, log io.Writer) error {
 		}
 		file.Providers = providers
 	}
+	if !b.imports {
+		b.claudeOnBedrock()
+	}
 	file.Rows = b.grouped()
 	if file.Providers == nil {
 		file.Providers = b.fallbacks()
