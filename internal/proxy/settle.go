@@ -329,12 +329,17 @@ func (x *exchange) noteLater(e *gateway.Event) {
 	}
 }
 
-// reserved lets stand what was reserved. Where the provider had told the input by
-// then, in told, that and the output cap are the worst case, which may be far less;
-// but not where tools of the provider's may have taken the input in once more.
+// reserved lets stand what was reserved, but at the service tier that the answer had
+// named by then if the call left that to the provider. Where the provider had told the
+// input, in told, that and the output cap are the worst case, which may be far less; but
+// not where tools of the provider's may have taken the input in once more.
 func (x *exchange) reserved(e *gateway.Event, told gateway.Usage) {
 	e.Basis, e.Tokens, e.Cost = gateway.BasisReserved, x.claim.Tokens, x.claim.Cost
 	b := &x.call.Bound
+	if worst := *x.quote; (b.Tier == "" || b.Tier == "auto") && e.Tier != "" && worst.dearest != nil && worst.dearest.KnowsTier(e.Tier) {
+		worst.bound.Tier = e.Tier
+		e.Cost = min(e.Cost, worst.cost())
+	}
 	if x.quote.model == nil { // nothing was; that is not the same as free
 		e.Unpriced = append(e.Unpriced, "model:"+e.Model)
 	}

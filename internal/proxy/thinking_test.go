@@ -18,6 +18,7 @@ func TestCutThinking(t *testing.T) {
 	ask := func(model, more string) string {
 		return `{"model":"` + model + `","stream":true,"max_completion_tokens":900,` + more + `"messages":[{"role":"user","content":"hi"}]}`
 	}
+	const tiered = "data: {\"service_tier\":\"default\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"one two three\"}}]}\n\n"
 	// hi is 9 tokens with what is around it.
 	for _, test := range []struct {
 		name, body string
@@ -25,6 +26,10 @@ func TestCutThinking(t *testing.T) {
 		basis      gateway.Basis
 		cost       gateway.NanoUSD
 	}{
+		{"at the dearest tier, which it may have been", ask("gpt-5", ""), 0, gateway.BasisReserved,
+			2 * (gateway.NanoUSD(len(ask("gpt-5", "")))*1250 + 900*10_000)},
+		{"at the tier that the answer names", ask("gpt-5", `"x":"tiered",`), 0, gateway.BasisReserved,
+			gateway.NanoUSD(len(ask("gpt-5", `"x":"tiered",`)))*1250 + 900*10_000},
 		{"a reasoning model", ask("o3-pro", ""), 0, gateway.BasisReserved,
 			gateway.NanoUSD(len(ask("o3-pro", "")))*20_000 + 900*80_000},
 		{"of which the key's limit holds", ask("o3-pro", ""), gateway.OneUSD, gateway.BasisReserved,
@@ -38,7 +43,9 @@ func TestCutThinking(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t)
-			r.fake.Override = broken(chunk)
+			if r.fake.Override = broken(chunk); strings.Contains(test.body, "tiered") {
+				r.fake.Override = broken(tiered)
+			}
 			k := r.newKey(budget(test.limit))
 			r.passed(r.chat(k, test.body))
 			if e := r.event(k); e.Basis != test.basis || e.Cost != test.cost {
