@@ -71,7 +71,10 @@ type KeyStore interface {
 
 	DeleteKey(ctx context.Context, id string) error // no error if absent
 	Key(ctx context.Context, id string) (gateway.Key, error)
-	Keys(ctx context.Context) ([]gateway.Key, error)
+	Keys(ctx context.Context) ([]gateway.Key, error) // a change may take a second to show
+
+	// KeysUsing is the ids of the keys with the reference, in no order.
+	KeysUsing(ctx context.Context, r gateway.Reference) ([]string, error)
 
 	// KeysPage is a part of all keys, in an order of the store's own, and the
 	// cursor of the next page, empty after the last.

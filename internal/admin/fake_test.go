@@ -156,6 +156,16 @@ func (m *memory) Keys(context.Context) ([]gateway.Key, error) {
 	return all[gateway.Key](m.keys), m.down
 }
 
+func (m *memory) KeysUsing(ctx context.Context, r gateway.Reference) (ids []string, err error) {
+	keys, err := m.Keys(ctx)
+	for i := range keys {
+		if slices.Contains(keys[i].References(), r) {
+			ids = append(ids, keys[i].ID)
+		}
+	}
+	return ids, err
+}
+
 // all is the records in no order.
 func all[T any](records map[string][]byte) (list []T) {
 	for _, b := range records {

@@ -135,9 +135,10 @@ func (f faults) err() error {
 	return invalid("fields [%s] are invalid", strings.Join(f, ", "))
 }
 
-// maxTags bounds the tags of one key, and the like: each is a sum that every call of
-// the key is counted in.
-const maxTags = 100
+// maxTags bounds the tags of one key, and the like: each is a sum that every call of the
+// key is counted in, and to exchange all of them is a transaction of two items for each,
+// of which DynamoDB takes a hundred.
+const maxTags = 40
 
 func badTags(tags []string) bool { return len(tags) > maxTags || badNames(tags) }
 

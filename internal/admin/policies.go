@@ -231,17 +231,13 @@ func (a *api) patchPolicy(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := a.keysWith(ctx, func(k *gateway.Key) bool { return k.PolicyID == id })
-	if err != nil {
-		return nil, err
-	}
-	return answer, a.touchKeys(ctx, keys)
+	return answer, a.touchKeys(ctx, gateway.Reference{To: gateway.ToPolicy, ID: id})
 }
 
 // deletePolicy refuses while keys have the policy: they would go on without any.
 func (a *api) deletePolicy(r *http.Request) (any, error) {
 	return remove(r, a.policies(), "policy", showPolicy, func(p *gateway.Policy) error {
-		keys, err := a.keysWith(r.Context(), func(k *gateway.Key) bool { return k.PolicyID == p.ID })
+		keys, err := a.keysUsing(r.Context(), gateway.Reference{To: gateway.ToPolicy, ID: p.ID})
 		if err != nil {
 			return err
 		}

@@ -104,27 +104,22 @@ func created[T any](of record.Of[T], id string, answer any) reply {
 	return reply{body: answer, change: &change{kind: string(of.Kind), id: id, after: answer}}
 }
 
-// keysWith is the keys that a condition holds for.
-func (a *api) keysWith(ctx context.Context, holds func(*gateway.Key) bool) (ids []string, err error) {
-	keys, err := a.store.Keys(ctx)
+// touchKeys gives the keys with a reference a new version, so that the next call with
+// each reads anew what it refers to.
+func (a *api) touchKeys(ctx context.Context, r gateway.Reference) error {
+	ids, err := a.keysUsing(ctx, r)
 	if err != nil {
-		return nil, stored(err, "keys")
+		return err
 	}
-	for i := range keys {
-		if holds(&keys[i]) {
-			ids = append(ids, keys[i].ID)
-		}
-	}
-	return ids, nil
-}
-
-// touchKeys gives keys a new version, so that the next call with each reads anew
-// what the key refers to.
-func (a *api) touchKeys(ctx context.Context, ids []string) error {
 	return each(ids, func(id string) error {
 		_, err := a.store.UpdateKey(ctx, id, func(*gateway.Key) error { return nil })
 		return present(err)
 	})
+}
+
+func (a *api) keysUsing(ctx context.Context, r gateway.Reference) ([]string, error) {
+	ids, err := a.store.KeysUsing(ctx, r)
+	return ids, stored(err, "keys")
 }
 
 // touchSettings does so for all keys that use a setting of the provider.

@@ -202,7 +202,7 @@ func pageNumber(q url.Values, name string) (int64, error) {
 // moment can slip through; its calls are then refused for want of a setting.
 func (a *api) deleteSetting(r *http.Request) (any, error) {
 	ctx, id := r.Context(), r.PathValue("id")
-	users, err := a.keysWith(ctx, func(k *gateway.Key) bool { return k.UsesSetting(id) })
+	users, err := a.keysUsing(ctx, gateway.Reference{To: gateway.ToSetting, ID: id})
 	if err != nil {
 		return nil, err
 	}

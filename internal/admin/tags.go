@@ -80,11 +80,7 @@ func (a *api) replaceTag(r *http.Request, name string, limits []gateway.Limit) (
 }
 
 func (a *api) touchTagged(ctx context.Context, tag string) error {
-	ids, err := a.keysWith(ctx, func(k *gateway.Key) bool { return slices.Contains(k.Tags, tag) })
-	if err != nil {
-		return err
-	}
-	return a.touchKeys(ctx, ids)
+	return a.touchKeys(ctx, gateway.Reference{To: gateway.ToTag, ID: tag})
 }
 
 func (a *api) getTag(r *http.Request) (any, error) { return got(r, a.tags(), "tag", showTag) }

@@ -222,6 +222,17 @@ func (s *Store) Keys(ctx context.Context) (list []gateway.Key, err error) {
 	return list, err
 }
 
+// KeysUsing lists the ids of the keys with the reference.
+func (s *Store) KeysUsing(ctx context.Context, r gateway.Reference) (ids []string, err error) {
+	keys, err := s.Keys(ctx)
+	for i := range keys {
+		if slices.Contains(keys[i].References(), r) {
+			ids = append(ids, keys[i].ID)
+		}
+	}
+	return ids, err
+}
+
 // CreateSetting stores a new setting.
 func (s *Store) CreateSetting(ctx context.Context, v gateway.Setting) error {
 	return s.write(ctx, func(t *txn) (err error) {

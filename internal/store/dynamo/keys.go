@@ -43,7 +43,7 @@ func (s *Store) CreateKey(ctx context.Context, k gateway.Key) error {
 	pointer[attrHash] = str(k.Hash)
 	writes := []types.TransactWriteItem{s.putNew(it), s.putNew(pointer), s.put(counters)}
 	writes = append(writes, s.aliases(k.Hash, nil, k.Hashes()[1:])...)
-	return s.create(ctx, append(writes, s.uses(k.Hash, nil, settingsOf(&k))...))
+	return s.create(ctx, append(writes, s.uses(&k, nil, k.References())...))
 }
 
 // UpdateKey changes a key and gives it and its counters a new version, in one
@@ -69,7 +69,7 @@ func (s *Store) rewriteKey(ctx context.Context, hash string, change func(*gatewa
 		if err != nil {
 			return err
 		}
-		old, before := k, settingsOf(&k)
+		old, before := k, k.References()
 		if err := change(&k); err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (s *Store) rewriteKey(ctx context.Context, hash string, change func(*gatewa
 		}
 		writes := []types.TransactWriteItem{s.replace(it, old.Version), s.setCountersVersion(hash, k.Version)}
 		writes = append(writes, renamed...)
-		return s.transact(ctx, append(writes, s.uses(hash, before, settingsOf(&k))...))
+		return s.transact(ctx, append(writes, s.uses(&k, before, k.References())...))
 	})
 	if err != nil {
 		return gateway.Key{}, err
@@ -113,7 +113,7 @@ func (s *Store) DeleteKey(ctx context.Context, id string) error {
 			s.remove(pkPointer(id), skPointer),
 		}
 		writes = append(writes, s.aliases(hash, k.Hashes()[1:], nil)...)
-		return s.transact(ctx, append(writes, s.uses(hash, settingsOf(&k), nil)...))
+		return s.transact(ctx, append(writes, s.uses(&k, k.References(), nil)...))
 	})
 	if errors.Is(err, gateway.ErrNotFound) {
 		return nil
@@ -173,29 +173,6 @@ func (s *Store) setCountersVersion(hash string, version int64) types.TransactWri
 		ExpressionAttributeNames:  x.names,
 		ExpressionAttributeValues: x.values,
 	}}
-}
-
-// settingsOf lists the settings of a key, each once.
-func settingsOf(k *gateway.Key) []string {
-	ids := k.AllSettingIDs()
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
-
-// uses writes which settings the key uses now, when it used others before.
-func (s *Store) uses(hash string, before, now []string) []types.TransactWriteItem {
-	var writes []types.TransactWriteItem
-	for _, id := range now {
-		if !slices.Contains(before, id) {
-			writes = append(writes, s.put(address(pkSetting(id), pkKey(hash))))
-		}
-	}
-	for _, id := range before {
-		if !slices.Contains(now, id) {
-			writes = append(writes, s.remove(pkSetting(id), pkKey(hash)))
-		}
-	}
-	return writes
 }
 
 // indexAs puts an item into the index of its kind.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -67,14 +66,12 @@ func (s *Store) DeleteSetting(ctx context.Context, id string) error {
 	return s.touchKeys(ctx, id)
 }
 
-// touchKeys gives every key that uses the setting a new version. It finds them by
-// items that are written together with the keys, not by an index: an index
-// follows later, and a key it does not show yet would go on with the old setting.
+// touchKeys gives every key that uses the setting a new version.
 //
 // A reader must read the key before its settings. Then a key that starts to use
 // the setting meanwhile, and is missed here, comes with the setting as it is now.
 func (s *Store) touchKeys(ctx context.Context, settingID string) error {
-	hashes, err := s.users(ctx, settingID)
+	hashes, err := s.hashesUsing(ctx, gateway.Reference{To: gateway.ToSetting, ID: settingID})
 	if err != nil {
 		return err
 	}
@@ -86,28 +83,6 @@ func (s *Store) touchKeys(ctx context.Context, settingID string) error {
 		}
 		return err
 	})
-}
-
-// users lists the hashes of the keys that use the setting.
-func (s *Store) users(ctx context.Context, settingID string) ([]string, error) {
-	x := newExpression()
-	prefix := pkKey("")
-	condition := x.name(attrPK) + " = " + x.value(str(pkSetting(settingID))) +
-		" AND begins_with(" + x.name(attrSK) + ", " + x.value(str(prefix)) + ")"
-	consistent := true
-	in := &dynamodb.QueryInput{
-		TableName:                 &s.gateway,
-		KeyConditionExpression:    &condition,
-		ExpressionAttributeNames:  x.names,
-		ExpressionAttributeValues: x.values,
-		ConsistentRead:            &consistent,
-	}
-	var hashes []string
-	err := s.query(ctx, in, func(it item) error {
-		hashes = append(hashes, strings.TrimPrefix(text(it, attrSK), prefix))
-		return nil
-	})
-	return hashes, err
 }
 
 // Setting reads a setting; gateway.ErrNotFound.

@@ -24,8 +24,8 @@ const most = 100
 // errBusy: another write was in the way.
 func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem) error {
 	if len(writes) > most {
-		return &gateway.Error{Kind: gateway.Invalid, Code: "too_many_settings",
-			Message: "The key refers to more settings than can be stored; about 90 is the most."}
+		return &gateway.Error{Kind: gateway.Invalid, Code: "too_many_references",
+			Message: "The key refers to more settings and tags than can be stored, or exchanged at once; about 90 is the most."}
 	}
 	_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
 	if err != nil {

@@ -58,6 +58,9 @@ type Store interface {
 	KeyByHash(ctx context.Context, hash string) (gateway.Key, error)
 	// Keys lists all: CreatedAt descending, then ID ascending.
 	Keys(ctx context.Context) ([]gateway.Key, error)
+	// KeysUsing lists the ids of the keys with the reference, consistently and in no
+	// order.
+	KeysUsing(ctx context.Context, r gateway.Reference) ([]string, error)
 
 	// CreateSetting assigns Version; gateway.ErrExists when the id is taken.
 	CreateSetting(ctx context.Context, v gateway.Setting) error
@@ -193,6 +196,7 @@ func Test(t *testing.T, open func(t *testing.T, opt Options) Store) {
 		{"SettingAndKeyParallel", testSettingAndKeyParallel},
 		{"RecordCRUD", testRecordCRUD},
 		{"RecordGroups", testRecordGroups},
+		{"KeysUsing", testKeysUsing},
 		{"RecordChecksRace", testRecordChecksRace},
 		{"RecordUpdateParallel", testRecordUpdateParallel},
 		{"RecordPages", testRecordPages},
