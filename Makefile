@@ -26,14 +26,14 @@ bin/tollgate:
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(shell command -v cc >/dev/null 2>&1 && echo -race)
 
-test: $(if $(shell command -v npm 2>/dev/null),tools/dynoxide/node_modules)
+test: $(if $(shell command -v npm 2>/dev/null),.ci/tools/dynoxide/node_modules)
 	go test $(RACE) ./...
 
-tools/dynoxide/node_modules: tools/dynoxide/package-lock.json
-	npm ci --prefix tools/dynoxide --no-audit --no-fund
+.ci/tools/dynoxide/node_modules: .ci/tools/dynoxide/package-lock.json
+	npm ci --prefix .ci/tools/dynoxide --no-audit --no-fund
 	@touch $@
 
-LINT = go tool -modfile=tools/lint/go.mod
+LINT = go tool -modfile=.ci/tools/lint/go.mod
 
 check: | .build
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
@@ -84,7 +84,7 @@ sam: $(SAM_ENV)/installed
 	$(SAM) build
 	SAM_PYTHON=$(CURDIR)/$(SAM_ENV)/bin/python go test -count=1 ./internal/samtest
 
-$(SAM_ENV)/installed: tools/sam/requirements.txt
+$(SAM_ENV)/installed: .ci/tools/sam/requirements.txt
 	python3 -m venv $(SAM_ENV)
 	$(SAM_ENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
@@ -96,16 +96,16 @@ $(SAM_ENV)/installed: tools/sam/requirements.txt
 SDK_ENV = .build/sdk/venv
 
 .PHONY: e2e-deps e2e
-e2e-deps: tools/dynoxide/node_modules tools/sdk/node_modules $(SDK_ENV)/installed
+e2e-deps: .ci/tools/dynoxide/node_modules .ci/tools/sdk/node_modules $(SDK_ENV)/installed
 
 e2e:
 	TOLLGATE_REQUIRE_E2E=1 go test -count=1 ./internal/e2e
 
-tools/sdk/node_modules: tools/sdk/package-lock.json
-	npm ci --prefix tools/sdk --no-audit --no-fund
+.ci/tools/sdk/node_modules: .ci/tools/sdk/package-lock.json
+	npm ci --prefix .ci/tools/sdk --no-audit --no-fund
 	@touch $@
 
-$(SDK_ENV)/installed: tools/sdk/requirements.txt
+$(SDK_ENV)/installed: .ci/tools/sdk/requirements.txt
 	python3 -m venv $(SDK_ENV)
 	$(SDK_ENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
@@ -117,9 +117,9 @@ OPENAPI_ENV = .build/openapi
 
 .PHONY: openapi
 openapi: bin/tollgate $(OPENAPI_ENV)/installed
-	$(OPENAPI_ENV)/bin/python tools/openapi/fuzz.py bin/tollgate internal/openapi/openapi.json
+	$(OPENAPI_ENV)/bin/python .ci/tools/openapi/fuzz.py bin/tollgate internal/openapi/openapi.json
 
-$(OPENAPI_ENV)/installed: tools/openapi/requirements.txt
+$(OPENAPI_ENV)/installed: .ci/tools/openapi/requirements.txt
 	python3 -m venv $(OPENAPI_ENV)
 	$(OPENAPI_ENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@

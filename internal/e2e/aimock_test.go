@@ -54,7 +54,7 @@ func TestAimock(t *testing.T) {
 // startAimock runs it until the test ends.
 func startAimock(t *testing.T) (url string) {
 	t.Helper()
-	script := need(t, "tools/sdk/node_modules/@copilotkit/aimock/dist/cli.js")
+	script := need(t, ".ci/tools/sdk/node_modules/@copilotkit/aimock/dist/cli.js")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -136,7 +136,7 @@ func runClaudeGo(t *testing.T, g *running, k *claudeKeys, sdk func(base, secret 
 }
 
 func runClaudeNode(t *testing.T, g *running, k *claudeKeys) {
-	modules := need(t, "tools/sdk/node_modules")
+	modules := need(t, ".ci/tools/sdk/node_modules")
 	runClaudeScript(t, g, k, "NODE_PATH="+modules, needCommand(t, "node"), "clients/node/claude.js")
 }
 

@@ -23,7 +23,7 @@ func TestAzureSDKs(t *testing.T) {
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
-			modules, python := need(t, "tools/sdk/node_modules"), need(t, ".build/sdk/venv/bin/python")
+			modules, python := need(t, ".ci/tools/sdk/node_modules"), need(t, ".build/sdk/venv/bin/python")
 			g := way.start(t)
 			t.Run("node", func(t *testing.T) {
 				g.checkAzure(t, []string{"NODE_PATH=" + modules}, needCommand(t, "node"), "clients/node/azure.js")

@@ -108,7 +108,7 @@ var tables atomic.Int64
 func (g *running) startAWS(t *testing.T) (env []string) {
 	t.Helper()
 	if os.Getenv("DYNAMODB_ENDPOINT") == "" {
-		need(t, "tools/dynoxide/node_modules/@dynoxide/linux-x64/dynoxide")
+		need(t, ".ci/tools/dynoxide/node_modules/@dynoxide/linux-x64/dynoxide")
 	}
 	endpoint := dynoxidetest.Start(t)
 	client := dynamodb.New(dynamodb.Options{

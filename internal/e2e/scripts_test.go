@@ -13,7 +13,7 @@ import (
 )
 
 func runNode(t *testing.T, g *running, k *keys) {
-	modules := need(t, "tools/sdk/node_modules")
+	modules := need(t, ".ci/tools/sdk/node_modules")
 	runScript(t, g, k, []string{"NODE_PATH=" + modules}, needCommand(t, "node"), "clients/node/checks.js")
 }
 

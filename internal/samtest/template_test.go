@@ -29,7 +29,7 @@ func transform(t *testing.T, text string) []byte {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), python(t), filepath.Join(root, "tools/sam/transform.py"), file)
+	cmd := exec.CommandContext(t.Context(), python(t), filepath.Join(root, ".ci/tools/sam/transform.py"), file)
 	cmd.Env = append(os.Environ(), "AWS_DEFAULT_REGION=eu-central-1", "SAM_CLI_TELEMETRY=0")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -1,5 +1,5 @@
 // Package dynoxidetest gives tests a local DynamoDB: that which DYNAMODB_ENDPOINT
-// names, or else dynoxide from tools/dynoxide, in memory, on a loopback port.
+// names, or else dynoxide from .ci/tools/dynoxide, in memory, on a loopback port.
 package dynoxidetest
 
 import (
@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	binary  = "tools/dynoxide/node_modules/@dynoxide/linux-x64/dynoxide"
-	howTo   = "no local DynamoDB: run `npm ci --prefix tools/dynoxide`, or set DYNAMODB_ENDPOINT"
+	binary  = ".ci/tools/dynoxide/node_modules/@dynoxide/linux-x64/dynoxide"
+	howTo   = "no local DynamoDB: run `npm ci --prefix .ci/tools/dynoxide`, or set DYNAMODB_ENDPOINT"
 	require = "TOLLGATE_REQUIRE_DYNAMODB" // 1: a missing database fails the tests
 )
 
