@@ -27,7 +27,7 @@ bin/tollgate:
 RACE := $(shell command -v cc >/dev/null 2>&1 && echo -race)
 
 test: $(if $(shell command -v npm 2>/dev/null),.ci/tools/dynoxide/node_modules)
-	go test $(RACE) ./...
+	go test $(RACE) -timeout 20m ./...
 
 .ci/tools/dynoxide/node_modules: .ci/tools/dynoxide/package-lock.json
 	npm ci --prefix .ci/tools/dynoxide --no-audit --no-fund

@@ -4,6 +4,7 @@ package awsconfig
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -22,7 +23,26 @@ const patience = time.Second
 // Load reads the environment (AWS_ENDPOINT_URL_DYNAMODB and the like included). All
 // clients of a process share what it returns, and so credentials and connections.
 func Load(ctx context.Context) (aws.Config, error) {
-	return config.LoadDefaultConfig(ctx, config.WithHTTPClient(newHTTPClient()))
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(newHTTPClient()))
+	cfg.HTTPClient = Patient{cfg.HTTPClient}
+	return cfg, err
+}
+
+// Patient is an HTTP client that does not lose answers to long requests.
+//
+// The SDK closes a request's body when the head of the answer is there. If net/http
+// has not seen the body's end by then, it asks the body to write itself, and what the
+// SDK wraps around it says io.EOF, which net/http takes for a failed write: it drops
+// the connection that the answer is coming on. About one write in 50,000 of more than
+// 4 KB was lost so. A body that can only be read is at its end, and nothing has failed.
+type Patient struct{ aws.HTTPClient }
+
+// Do sends the request with a body that can be read and closed, and nothing more.
+func (p Patient) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return p.HTTPClient.Do(r)
 }
 
 func newHTTPClient() *awshttp.BuildableClient {

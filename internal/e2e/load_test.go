@@ -21,6 +21,7 @@ import (
 
 	"tollgate/internal/admin"
 	"tollgate/internal/afterwork"
+	"tollgate/internal/awsconfig"
 	"tollgate/internal/fakeai"
 	"tollgate/internal/gateway"
 	"tollgate/internal/limit"
@@ -69,7 +70,7 @@ func openDynamo(t *testing.T) loadStore {
 	client := dynamodb.New(dynamodb.Options{
 		BaseEndpoint: &endpoint, Region: "eu-central-1",
 		Credentials: credentials.NewStaticCredentialsProvider("a", "s", ""),
-		HTTPClient:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}},
+		HTTPClient:  awsconfig.Patient{HTTPClient: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}},
 		Retryer:     aws.NopRetryer{},
 	})
 	opts := dynamo.Options{GatewayTable: "load-gateway", UsageTable: "load-usage"}

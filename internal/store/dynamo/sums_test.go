@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 
+	"tollgate/internal/awsconfig"
 	"tollgate/internal/store/dynamo"
 	"tollgate/internal/store/dynamo/dynoxidetest"
 	"tollgate/internal/store/storetest"
@@ -20,7 +21,7 @@ func TestSums(t *testing.T) {
 	storetest.TestSums(t, calls, func(t *testing.T, opt storetest.Options) storetest.SumStore {
 		w := &wire{fault: opt.Fault}
 		client := newClient(t, w, 3)
-		w.HTTPClient = &http.Client{} // the emulator may take more than a second for a transaction
+		w.HTTPClient = awsconfig.Patient{HTTPClient: &http.Client{}} // the emulator may take more than a second for a transaction
 		return dynamo.New(client, withTables(t, client, dynamo.Options{Now: opt.Now}))
 	})
 }
