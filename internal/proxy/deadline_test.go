@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -139,4 +140,22 @@ func TestLongNames(t *testing.T) {
 		}
 	}
 	r.books(k)
+}
+
+// The end of the time that a server gives a call, as Lambda does, is not its caller's
+// leaving: the answer says which it was.
+func TestServersDeadline(t *testing.T) {
+	r := newRig(t)
+	r.fake.Override = func(http.ResponseWriter, *http.Request, []byte) bool { <-r.ended; return true }
+	k := r.newKey()
+	r.call(k.secret, "GET", openai+"/nosuch", "") // the key is known from now on
+	for range 100 {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+		w := httptest.NewRecorder()
+		r.proxy.ServeHTTP(w, r.request(k.secret, "POST", chat, stream).WithContext(ctx))
+		cancel()
+		if w.Code != http.StatusGatewayTimeout {
+			t.Fatalf("got %d %s, want 504", w.Code, w.Body)
+		}
+	}
 }

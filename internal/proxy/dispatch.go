@@ -85,7 +85,11 @@ func (x *exchange) dispatch(ctx context.Context) error {
 	caller := ctx
 	ctx, x.cancel = context.WithTimeout(context.WithoutCancel(ctx), x.left())
 	if x.call.Stream {
-		x.stay = context.AfterFunc(caller, x.leave)
+		x.stay = context.AfterFunc(caller, func() {
+			if !errors.Is(caller.Err(), context.DeadlineExceeded) { // that is x.end, too
+				x.leave()
+			}
+		})
 	}
 	req, err := x.upstreamRequest(ctx)
 	if err != nil {
