@@ -149,8 +149,8 @@ func TestServersDeadline(t *testing.T) {
 	r.fake.Override = func(http.ResponseWriter, *http.Request, []byte) bool { <-r.ended; return true }
 	k := r.newKey()
 	r.call(k.secret, "GET", openai+"/nosuch", "") // the key is known from now on
-	for range 100 {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	for range 50 {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		w := httptest.NewRecorder()
 		r.proxy.ServeHTTP(w, r.request(k.secret, "POST", chat, stream).WithContext(ctx))
 		cancel()
